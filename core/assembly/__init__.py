@@ -1,0 +1,46 @@
+"""The textual form of dialects, in both directions.
+
+MLIR's bindings read and print only the generic form of operations that are defined in
+Python.  Here each operation's own form, declared beside it in the notation of ODS, is
+brought to the generic form before MLIR reads, and back after MLIR printed.
+"""
+
+import re
+
+from vertebra.core.assembly.printer import print_module
+from vertebra.core.assembly.reader import to_generic
+from vertebra.core.errors import ParseError
+from vertebra.core.mlir import ir
+
+__all__ = ["parse", "print_module", "to_generic"]
+
+_DIAGNOSTIC = re.compile(r'error: "-":(\d+):(\d+): (.*)')
+
+
+def parse(source: str, context=None, *, name: str = "-"):
+    """The module in `source`, whose operations may be in custom or generic form; verified.
+
+    context: an `ir.Context` with the dialects loaded; the current one by default.
+    name: what errors call the text.
+    Raises ParseError for text that is not IR, CompileError from an operation's verifier.
+    """
+    generic = to_generic(source, name=name)
+    try:
+        return ir.Module.parse(generic, context)
+    except ir.MLIRError as error:
+        raise _located(error, source, generic, name) from error
+
+
+def _located(error, source: str, generic: str, name: str) -> ParseError:
+    """MLIR's complaint about the generic text, placed in the original one."""
+    found = _DIAGNOSTIC.search(str(error))
+    if found is None:
+        return ParseError(f"{name}:1:1: {error}")
+    line, column, message = int(found[1]), int(found[2]), found[3]
+    lines, changed = source.splitlines(), generic.splitlines()
+    text = lines[line - 1] if line <= len(lines) else ""
+    if line <= len(changed) and changed[line - 1] != text:
+        # Columns of a rewritten line mean nothing to the reader: show where the operation starts.
+        same = next((i for i, (a, b) in enumerate(zip(text, changed[line - 1], strict=False)) if a != b), 0)
+        column = min(column, same + 1)
+    return ParseError(f"{name}:{line}:{column}: {message}\n{text}\n{' ' * (column - 1)}^")

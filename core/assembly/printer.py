@@ -1,0 +1,215 @@
+"""Generic form, as MLIR prints it, to custom form."""
+
+import re
+from collections.abc import Iterable
+
+from vertebra.core.assembly import function, text
+from vertebra.core.assembly.format import ALL, DYNAMIC, RESULT_SEGMENTS, SEGMENTS, Form, Generic, form_of
+from vertebra.core.assembly.notation import AnyOrder, AttrDict, Custom, Field, FunctionalType, Group, Literal, TypeOf
+from vertebra.core.assembly.reader import scanner
+from vertebra.core.dialect import LOADED, UnitAttr
+
+_HEAD = re.compile(r'"([\w.$]+)"\(([^()]*)\)\s*')
+_TAIL = re.compile(rf"\s*(?:\{{({text.BRACKETED})\}}\s*)?:\s*\(({text.TYPES}?)\)\s*->\s*({text.TYPE}|\(({text.TYPES}?)\))")
+_SIZES = re.compile(r"\d+")
+
+
+class Shown:
+    """One operation on its way to text, spaced by the rules of MLIR's generated printers."""
+
+    def __init__(self, form: Form, op: Generic):
+        self.form, self.op = form, op
+        self.pieces = [form.name]
+        self.space, self.punctuation = True, False
+        self.values, self.types = {}, {}
+        self._divide(form.operands, op.values, op.types, SEGMENTS)
+        self._divide(form.results, None, op.results, RESULT_SEGMENTS)
+
+    def text(self) -> str:
+        for element in self.form.elements:
+            self.element(element)
+        return "".join(self.pieces)
+
+    def _divide(self, fields, values, types, sizes: str) -> None:
+        """Shares operands (or results) and their types out to the fields they belong to."""
+        stated = self.op.entries.get(sizes)
+        if stated is not None:
+            counts = [int(n) for n in _SIZES.findall(stated.partition(":")[2])]
+        else:
+            rest = len(types) - (len(fields) - 1)
+            counts = [1 if f.variadicity.name == "single" else rest for f in fields]
+        at = 0
+        for field, count in zip(fields, counts, strict=True):
+            self.types[field.name] = types[at : at + count]
+            if values is not None:
+                self.values[field.name] = values[at : at + count]
+            at += count
+
+    def put(self, piece: str) -> None:
+        """A piece that is not punctuation."""
+        if self.space or not self.punctuation:
+            self.pieces.append(" ")
+        self.pieces.append(piece)
+        self.space, self.punctuation = True, False
+
+    def literal(self, word: str) -> None:
+        if not word.strip():
+            self.pieces.append(word)
+            self.space, self.punctuation = False, True
+            return
+        first = word[0]
+        tight = ">)}]," if self.punctuation else "<>(){}[],"
+        if self.space and ((len(word) != 1 and word != "->") or first not in tight):
+            self.pieces.append(" ")
+        self.pieces.append(word)
+        self.space = len(word) != 1 or first not in "<({["
+        self.punctuation = not (first == "_" or first.isalpha())
+
+    def element(self, element) -> None:
+        match element:
+            case Literal(word):
+                self.literal(word)
+            case Field(name):
+                self.field(name)
+            case TypeOf(name, qualified):
+                self.put(self.type_of(name, qualified))
+            case FunctionalType():
+                results = self.op.results
+                single = len(results) == 1 and not results[0].startswith("(")
+                output = results[0] if single else f"({', '.join(results)})"
+                self.put(f"({', '.join(self.op.types)}) -> {output}")
+            case AttrDict():
+                self.attributes()
+            case Group(elements, anchor):
+                if self.present(anchor):
+                    for inner in elements:
+                        self.element(inner)
+            case AnyOrder(clauses):
+                for clause in clauses:
+                    if all(self.present(e.name) for e in clause if isinstance(e, Field)):
+                        for inner in clause:
+                            self.element(inner)
+            case Custom(_, (dynamic, static)):
+                self.put(self.mixed(dynamic, static))
+
+    def field(self, name: str) -> None:
+        if name == "operands":
+            self.put(", ".join(self.op.values))
+        elif name in self.values:
+            self.put(", ".join(self.values[name]))
+        elif not issubclass(self.form.op.attribute_kinds[name], UnitAttr):
+            self.put(self.form.kinds[name].show(self.op.entries[name]))
+
+    def type_of(self, name: str, qualified: bool) -> str:
+        if name in ALL:
+            return ", ".join(self.op.types if name == "operands" else self.op.results)
+        types = ", ".join(self.types[name])
+        prefix = None if qualified else self.form.prefixes.get(name)
+        return types.removeprefix(prefix) if prefix else types
+
+    def present(self, anchor: str) -> bool:
+        """Whether the field (or its type) is there, and not an attribute at its default."""
+        name = anchor.removeprefix("type:")
+        if name in self.types:
+            return bool(self.types[name])
+        if name in ALL:
+            return bool(self.op.values if name == "operands" else self.op.results)
+        entries = self.op.entries
+        return name in entries and (entries[name] is None or entries[name] != self.form.defaults.get(name))
+
+    def attributes(self) -> None:
+        form = self.form
+        shown = [
+            (name, value)
+            for name, value in self.op.entries.items()
+            if name not in form.shown and not (value is not None and form.defaults.get(name) == value)
+        ]
+        if shown:
+            self.pieces.append(f" {{{text.join_entries(shown)}}}")
+            self.space, self.punctuation = True, False
+
+    def mixed(self, dynamic: str, static: str) -> str:
+        """A list whose entries are numbers or operands, [4, %n]."""
+        values = iter(self.values[dynamic])
+        items = text.array_items(self.op.entries[static])
+        return f"[{', '.join(next(values) if i == DYNAMIC else i for i in items)}]"
+
+
+class Printer:
+    """Rewrites one printed text."""
+
+    def __init__(self, source: str, dialects: Iterable[type]):
+        self.source = source
+        self.ops = {op.OPERATION_NAME: op for d in dialects for op in d.operations}
+        self.edits: list[tuple[int, int, str]] = []
+        self.namespaces = tuple(sorted(d.DIALECT_NAMESPACE for d in dialects))
+
+    def error(self, position: int, message: str, fix: str | None = None):
+        return text.parse_error(self.source, position, message, fix=fix)
+
+    def run(self) -> str:
+        for found in scanner(self.namespaces).finditer(self.source):
+            if found["generic"] is not None:
+                self._operation(found.start())
+        return text.edited(self.source, self.edits)
+
+    def _operation(self, start: int) -> None:
+        source = self.source
+        head = _HEAD.match(source, start)
+        name = head[1]
+        op = self.ops[name]
+        if source.startswith("({", head.end()):
+            closing = text.closing(source, head.end())
+            tail = _TAIL.match(source, closing + 1)
+            if function.is_function(op):
+                self.edits += function.show(self, start, head.end(), closing, tail)
+            else:
+                self._region_first(head.end(), closing, tail)
+            return
+        tail = _TAIL.match(source, head.end())
+        form = form_of(op)
+        if form is None:
+            self._without_segments(tail)
+            return
+        results = (tail[4] or "") if tail[3][0] == "(" else tail[3]
+        shown = Shown(
+            form,
+            Generic(
+                name,
+                text.split_values(head[2]),
+                text.split_types(tail[2]),
+                text.split_types(results),
+                dict(text.split_entries(tail[1] or "")),
+            ),
+        ).text()
+        self.edits.append((start, tail.end(), shown))
+
+    def _region_first(self, opening: int, closing: int, tail: re.Match) -> None:
+        """Properties go before the regions, as MLIR prints them for dialects that have any."""
+        entries = [e for e in text.split_entries(tail[1] or "") if e[0] not in (SEGMENTS, RESULT_SEGMENTS)]
+        if entries:
+            self.edits.append((opening, opening, f"<{{{text.join_entries(entries)}}}> "))
+        if tail[1] is not None:
+            self.edits.append((tail.start(1) - 2, tail.end(1) + 1, ""))
+
+    def _without_segments(self, tail: re.Match) -> None:
+        if tail[1] is not None:
+            self.edits.append((tail.start(1) - 1, tail.start(1), "<{"))
+            self.edits.append((tail.end(1), tail.end(1) + 1, "}>"))
+
+
+def print_module(op, *, locations: bool = False, names: bool = True) -> str:
+    """The text of `op` (a module or any operation), with operations of loaded dialects in custom form.
+
+    locations: print `loc(...)` too.
+    names: name values after the variables they came from, as Triton does.
+    """
+    operation = op.operation
+    source = operation.get_asm(enable_debug_info=locations, use_name_loc_as_prefix=names)
+    return to_custom(source)
+
+
+def to_custom(source: str, dialects: Iterable[type] | None = None) -> str:
+    """`source`, as MLIR printed it, with every operation of `dialects` in custom form."""
+    dialects = tuple(LOADED.values() if dialects is None else dialects)
+    return Printer(source, dialects).run() if dialects else source

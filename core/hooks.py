@@ -1,0 +1,153 @@
+"""The hooks a plugin may implement, and the manager that finds and asks plugins.
+
+A plugin is a module named under the entry-point group `vertebra`; the core names
+none of them.  Importing a plugin only declares: it touches no context and no device.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+from pathlib import Path
+
+import attrs
+import pluggy
+
+from vertebra.core.errors import ConfigError
+
+GROUP = "vertebra"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+class Hooks:
+    """Every hook returns a list; the lists of all plugins are joined."""
+
+    @hookspec
+    def vertebra_dialects(self):
+        """Dialects (`vertebra.core.dialect.Dialect` classes) that textual IR may use."""
+
+    @hookspec
+    def vertebra_lowerings(self):
+        """`Lowering` records: steps from a dialect towards the `linalg` stage."""
+
+    @hookspec
+    def vertebra_cores(self):
+        """`Core` records."""
+
+    @hookspec
+    def vertebra_targets(self):
+        """`Target` records."""
+
+    @hookspec
+    def vertebra_runtimes(self):
+        """`Runtime` objects, in order of preference."""
+
+    @hookspec
+    def vertebra_commands(self):
+        """`Command` records (`vertebra.core.command.Command`): subcommands of the `vertebra` program."""
+
+    @hookspec
+    def vertebra_core_chosen(self, core):
+        """The user has chosen `core`; a frontend now runs kernels there.  Returns nothing."""
+
+
+@attrs.frozen
+class Broken:
+    """A plugin that could not be loaded, and why."""
+
+    name: str
+    reason: str
+
+
+@attrs.frozen
+class Plugins:
+    manager: pluggy.PluginManager
+    broken: tuple[Broken, ...]
+
+    def collect(self, hook: str) -> list[tuple[str, object]]:
+        """(plugin name, item) for every item that plugins give for `hook`, in order of their names."""
+        found = []
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            found += [(impl.plugin_name, item) for item in impl.function()]
+        return sorted(found, key=lambda pair: pair[0])
+
+
+@functools.cache
+def plugins() -> Plugins:
+    """All installed plugins.  One that fails to import is recorded, not fatal."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(Hooks)
+    broken = []
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        try:
+            manager.register(entry.load(), name=entry.name)
+        except Exception as error:  # whatever a stranger's module does at import
+            broken.append(Broken(entry.name, f"{type(error).__name__}: {error}"))
+    return Plugins(manager, tuple(broken))
+
+
+def _by_name(hook: str, kind: str) -> dict[str, object]:
+    """name -> item; two plugins that claim one name are an error naming both."""
+    items: dict[str, tuple[str, object]] = {}
+    for plugin, item in plugins().collect(hook):
+        if item.name in items:
+            raise ConfigError(
+                f"{kind} {item.name!r} is declared by two plugins, {items[item.name][0]} and {plugin}",
+                fix=f"uninstall one of them, or rename its {kind}",
+            )
+        items[item.name] = (plugin, item)
+    return {name: item for name, (_, item) in items.items()}
+
+
+@functools.cache
+def dialects() -> dict[str, object]:
+    """Dialect namespace -> dialect class."""
+    return {d.DIALECT_NAMESPACE: d for _, d in plugins().collect("vertebra_dialects")}
+
+
+@functools.cache
+def lowerings() -> tuple:
+    """All lowering steps, in the order in which they run."""
+    return tuple(sorted((step for _, step in plugins().collect("vertebra_lowerings")), key=lambda s: s.phase))
+
+
+@functools.cache
+def cores() -> dict[str, object]:
+    return _by_name("vertebra_cores", "core")
+
+
+@functools.cache
+def targets() -> dict[str, object]:
+    return _by_name("vertebra_targets", "target")
+
+
+@functools.cache
+def runtimes() -> dict[str, object]:
+    return _by_name("vertebra_runtimes", "runtime")
+
+
+@functools.cache
+def commands() -> dict[str, object]:
+    return _by_name("vertebra_commands", "command")
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Changes whenever an installed plugin's distribution or our own code does; part of cache keys."""
+    distributions = set()
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        if entry.dist is not None:
+            distributions.add((entry.dist.name, entry.dist.version))
+    sources = []
+    for root in sorted(_source_roots()):
+        for path in sorted(root.rglob("*.py")):
+            stat = path.stat()
+            sources.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return hashlib.sha256(repr((sorted(distributions), sources)).encode()).hexdigest()
+
+
+def _source_roots() -> set[Path]:
+    """The folders of every loaded plugin, and of the packages of vertebra itself."""
+    roots = {Path(module.__file__).parent for _, module in plugins().manager.list_name_plugin() if module}
+    here = Path(__file__).parent
+    return roots | {here, here.parent / "dialects", here.parent / "lowering"}

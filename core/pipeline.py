@@ -1,0 +1,132 @@
+"""The way of a kernel: named stages, and the passes between them.
+
+    ttir --lowerings of dialect plugins--> linalg --passes of the target--> vector --> llir --> asm|obj --> so
+
+`linalg` holds upstream dialects only.  Each stage can be printed and can start a run.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from vertebra.core import hooks
+from vertebra.core.errors import CompileError, VertebraError
+from vertebra.core.mlir import ir, passmanager
+from vertebra.core.target import Core, Pass, Target
+
+MODULE_STAGES = ("ttir", "linalg", "vector", "llvm")
+STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
+
+
+@attrs.frozen
+class Options:
+    """What a user may choose about the code of a kernel.
+
+    fast_math: looser bounds for math functions.  debug: keep source lines in the object.
+    """
+
+    fast_math: bool = False
+    debug: bool = False
+
+
+def target_of(core: Core) -> Target:
+    """The core's target with every stage filled in from those it extends."""
+    return _resolve(core.target, ())
+
+
+def _resolve(name: str, seen: tuple[str, ...]) -> Target:
+    known = hooks.targets()
+    if name not in known or name in seen:
+        chain = " -> ".join((*seen, name))
+        raise VertebraError(
+            f"target {chain} {'extends itself' if name in seen else 'does not exist'}",
+            fix=f"install the plugin that declares it; installed targets: {', '.join(sorted(known))}",
+        )
+    target = known[name]
+    if target.extends is None:
+        return target
+    base = _resolve(target.extends, (*seen, name))
+    return attrs.evolve(target, stages={**base.stages, **target.stages})
+
+
+def passes_to(stage: str, core: Core) -> tuple[Pass, ...]:
+    """The passes that make `stage` of the stage before it."""
+    if stage == "linalg":
+        return tuple(Pass(step.name, step.run) for step in hooks.lowerings())
+    return target_of(core).stages[stage]
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(pipeline: str, context) -> "passmanager.PassManager":
+    return passmanager.PassManager.parse(f"builtin.module({pipeline})", context)
+
+
+def run_pass(step: Pass, module, core: Core, options: Options) -> None:
+    """Runs one pass; what upstream reports becomes a CompileError naming the pass."""
+    try:
+        if isinstance(step.run, str):
+            _parsed(step.run, module.context).run(module.operation)
+        else:
+            step.run(module, core, options)
+    except VertebraError:
+        raise
+    except ir.MLIRError as error:
+        raise CompileError(
+            f"pass {step.name} failed: {_first_diagnostic(error)}",
+            at=_blame(error),
+            kernel=_kernel_name(module),
+        ) from error
+    except Exception as error:
+        raise CompileError(
+            f"internal error in pass {step.name}: {type(error).__name__}: {error}",
+            kernel=_kernel_name(module),
+            fix="this is a bug in vertebra or in a plugin; please report it with the kernel",
+        ) from error
+
+
+def _first_diagnostic(error) -> str:
+    found = getattr(error, "error_diagnostics", ())
+    return found[0].message if found else str(error)
+
+
+def _blame(error):
+    found = getattr(error, "error_diagnostics", ())
+    return found[0].location if found else None
+
+
+def _kernel_name(module) -> str | None:
+    for op in module.body.operations:
+        if op.operation.name.endswith(".func") and "sym_name" in op.operation.attributes:
+            return op.operation.attributes["sym_name"].value
+    return None
+
+
+def lower(
+    module,
+    start: str,
+    stop: str,
+    core: Core,
+    options: Options,
+    *,
+    observe: Callable[[str, str, float], None] | None = None,
+) -> None:
+    """Brings `module` from stage `start` to stage `stop` (both of MODULE_STAGES), in place.
+
+    observe: called after each pass with (stage, pass name, seconds).
+    """
+    first, last = MODULE_STAGES.index(start), MODULE_STAGES.index(stop)
+    for stage in MODULE_STAGES[first + 1 : last + 1]:
+        for step in passes_to(stage, core):
+            began = time.perf_counter()
+            run_pass(step, module, core, options)
+            if observe:
+                observe(stage, step.name, time.perf_counter() - began)
+
+
+def plan(core: Core) -> Iterable[tuple[str, str]]:
+    """(stage, pass name) for every pass on the way of a kernel to `core`."""
+    for stage in MODULE_STAGES[1:]:
+        for step in passes_to(stage, core):
+            yield stage, step.name

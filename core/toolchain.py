@@ -1,0 +1,188 @@
+"""The C compiler and linker that come as a wheel (ziglang: clang, lld and libcs for many targets).
+
+What it builds from our own sources is kept under `cache_dir()`/native, named after a hash of
+everything that went in, and is written beside its place and renamed into it.
+"""
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from vertebra.core.cache import cache_dir, key
+from vertebra.core.errors import ToolError
+
+# The first static link for a target also builds its libc, about half a minute of work.
+TIMEOUT = 300.0
+
+Kind = Literal["obj", "so", "exe"]
+_KIND_FLAGS = {"obj": ("-c",), "so": ("-shared", "-fPIC"), "exe": ()}
+_SUFFIX = {"obj": ".o", "so": ".so", "exe": ""}
+# This wheel checks undefined behaviour and writes debugging information unless told not to.
+_ALWAYS = ("-fno-sanitize=all", "-g0")
+# What the linker's own helper functions (compiler-rt) are built for.
+_LINK_CPU = {"riscv64": ("-mcpu=generic_rv64+m+a+f+d+c",)}
+
+
+@functools.cache
+def compiler() -> str:
+    """Path of the compiler driver.  Raises ToolError where the wheel is missing."""
+    spec = importlib.util.find_spec("ziglang")
+    for folder in spec.submodule_search_locations if spec else ():
+        path = Path(folder) / "zig"
+        if path.exists():
+            return str(path)
+    raise ToolError(
+        "the C compiler is missing: package ziglang is not installed", fix="pip install ziglang==0.17.*"
+    )
+
+
+@functools.cache
+def compiler_version() -> str:
+    compiler()
+    return importlib.metadata.version("ziglang")
+
+
+def zig_triple(triple: str) -> str:
+    """`triple` (LLVM's arch-vendor-os-abi, or arch-os-abi) in the compiler's own form, arch-os-abi."""
+    parts = triple.split("-")
+    return "-".join([parts[0], *parts[2:]]) if len(parts) == 4 else triple
+
+
+def host_triple() -> str:
+    """This machine, in the compiler's form: x86_64-linux-gnu, riscv64-linux-musl, ..."""
+    libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
+    return f"{platform.machine()}-linux-{libc}"
+
+
+def run_compiler(arguments: Sequence[str], *, timeout: float = TIMEOUT) -> None:
+    """Runs `cc` with `arguments`.  Raises ToolError with the compiler's own words where it fails."""
+    environment = dict(os.environ)
+    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache_dir() / "zig"))
+    environment.setdefault("ZIG_LOCAL_CACHE_DIR", environment["ZIG_GLOBAL_CACHE_DIR"])
+    command = [compiler(), "cc", *_ALWAYS, *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"the C compiler took more than {timeout:.0f} s: {' '.join(command)}") from None
+    except OSError as error:
+        raise ToolError(
+            f"the C compiler does not start: {error}", fix="pip install --force-reinstall ziglang"
+        ) from None
+    if done.returncode:
+        raise ToolError(
+            f"the C compiler failed with status {done.returncode}: {' '.join(command)}\n{done.stderr.strip()}"
+        )
+
+
+def compile_source(
+    source: str,
+    kind: Kind = "obj",
+    *,
+    triple: str | None = None,
+    flags: Sequence[str] = (),
+    language: str = "c",
+) -> bytes:
+    """Machine code of `source` for `triple` (None: this machine).
+
+    language: the name of a source file's ending: c, s or S (assembly), ll (LLVM IR).
+    """
+    with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
+        path, out = Path(folder) / f"source.{language}", Path(folder) / "out"
+        path.write_text(source)
+        target = zig_triple(triple) if triple else host_triple()
+        run_compiler(["-target", target, *_KIND_FLAGS[kind], "-O2", *flags, str(path), "-o", str(out)])
+        return out.read_bytes()
+
+
+def build(
+    name: str,
+    sources: Sequence[Path],
+    kind: Kind,
+    *,
+    headers: Sequence[Path] = (),
+    triple: str | None = None,
+    flags: Sequence[str] = (),
+) -> Path:
+    """A program or library made of our own C `sources`, built once and kept.
+
+    headers: files that `sources` include, so that a change in them builds anew; their folders are
+    on the include path.  Raises ToolError, also where the cache cannot be written.
+    """
+    target = zig_triple(triple) if triple else host_triple()
+    texts = [path.read_bytes() for path in (*sources, *headers)]
+    digest = key(texts, kind, target, tuple(flags), compiler_version())[:24]
+    path = cache_dir() / "native" / f"{name}-{digest}{_SUFFIX[kind]}"
+    if path.exists():
+        return path
+    includes = [f"-I{folder}" for folder in sorted({str(header.parent) for header in headers})]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{name}-") as folder:
+            out = Path(folder) / path.name
+            options = ["-target", target, *_KIND_FLAGS[kind], "-O2", *includes, *flags]
+            run_compiler([*options, *map(str, sources), "-o", str(out)])
+            os.replace(out, path)
+    except OSError as error:
+        raise ToolError(
+            f"{name} cannot be built under {cache_dir()}: {error.strerror or error}",
+            fix="set VERTEBRA_CACHE_DIR to a folder that can be written",
+        ) from None
+    return path
+
+
+def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) -> bytes:
+    """A position-independent shared object of `objects` (ELF relocatable, one target).
+
+    core: anything with `.triple`.  It needs no other library: the compiler's helper functions
+    and memcpy, memmove, memset are linked in and not exported.  Raises ToolError where a symbol
+    stays undefined.
+    """
+    target = zig_triple(core.triple)
+    with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
+        paths = []
+        for number, data in enumerate(objects):
+            path = Path(folder) / f"{number}.o"
+            path.write_bytes(data)
+            paths.append(str(path))
+        out = Path(folder) / "kernel.so"
+        options = ["-target", target, *_LINK_CPU.get(target.split("-")[0], ()), "-shared", "-nostdlib"]
+        options += ["-rtlib=compiler-rt", "-Wl,-z,defs", "-Wl,--hash-style=both", "-s", "-O2", *flags]
+        run_compiler([*options, *paths, "-o", str(out)])
+        return out.read_bytes()
+
+
+def disassemble(binary: bytes, arch: str) -> str:
+    """The machine code in `binary` (any ELF file) as text.
+
+    Raises ToolError where no disassembler for `arch` ('riscv64', 'x86_64', ...) is installed.
+    """
+    native = "objdump" if arch == platform.machine() else None
+    names = ["llvm-objdump", f"{arch}-linux-gnu-objdump", native]
+    program = next((path for name in names if name and (path := shutil.which(name))), None)
+    if program is None:
+        raise ToolError(
+            f"no disassembler for {arch} is installed",
+            fix=f"apt-get install llvm, or binutils-{arch}-linux-gnu",
+        )
+    with tempfile.NamedTemporaryFile(suffix=".o") as file:
+        file.write(binary)
+        file.flush()
+        done = subprocess.run([program, "-d", file.name], capture_output=True, text=True, timeout=TIMEOUT)
+    if done.returncode:
+        raise ToolError(f"{program} failed with status {done.returncode}: {done.stderr.strip()}")
+    return done.stdout

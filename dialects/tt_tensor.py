@@ -1,0 +1,490 @@
+"""The `tt` dialect, third part: tensors as values."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, TypeVar
+
+from vertebra.core.dialect import BoolAttr, I32ArrayAttr, I32Attr, StrAttr, UnitAttr, optional
+from vertebra.core.errors import CompileError
+from vertebra.core.mlir import ext, ir
+from vertebra.dialects.tt_types import (
+    InputPrecision,
+    PropagateNan,
+    RoundingMode,
+    ScaleDotElemType,
+    Tt,
+    element_of,
+    element_text,
+    shape_of,
+    shown,
+)
+
+Tensor = ir.RankedTensorType
+T = TypeVar("T", bound=Any)
+Side = TypeVar("Side", bound=Tensor)
+Acc = TypeVar("Acc", bound=Tensor)
+
+ONE_TO_ONE = "$src attr-dict `:` type($src) `->` type($result)"
+
+
+def check_element(op, *values) -> None:
+    """Raises CompileError unless all values have one element type."""
+    types = [element_of(v) for v in values]
+    if any(t != types[0] for t in types):
+        raise CompileError(
+            f"{op.operation.name}: element types differ: {', '.join(map(str, types))}",
+            at=op,
+            fix=f"convert to {types[0]} first",
+        )
+
+
+def check_shape(op, value, wanted: list[int]) -> None:
+    """Raises CompileError unless `value` has the shape `wanted`."""
+    if shape_of(value) != wanted:
+        raise CompileError(
+            f"{op.operation.name}: the result is {shown(shape_of(value))}, it has to be {shown(wanted)}", at=op
+        )
+
+
+def check_axis(op, rank: int) -> int:
+    """The attribute `axis`.  Raises CompileError where it is not a dimension."""
+    axis = op.axis.value
+    if not 0 <= axis < rank:
+        raise CompileError(
+            f"{op.operation.name}: axis {axis} of {rank} dimensions", at=op, fix=f"use 0 to {rank - 1}"
+        )
+    return axis
+
+
+# -- making tensors, and changing their shape
+
+
+class MakeRangeOp(Tt.Operation, name="make_range", traits=[ext.Pure]):
+    """result[i] = start + i
+
+    result: (end - start,) i32
+    """
+
+    start: I32Attr
+    end: I32Attr
+    result: ext.Result[Tensor]
+    assembly = "attr-dict `:` type($result)"
+
+    @staticmethod
+    def verify_invariants(op):
+        start, end = op.start.value, op.end.value
+        if end <= start:
+            raise CompileError(f"tt.make_range: from {start} to {end} is empty", at=op, fix="end above start")
+        check_shape(op, op.result, [end - start])
+        return True
+
+
+class SplatOp(Tt.Operation, name="splat", traits=[ext.Pure]):
+    """result[...] = src
+
+    src: scalar    result: tensor of it
+    """
+
+    src: ext.Operand[Any]
+    result: ext.Result[Tensor]
+    assembly = ONE_TO_ONE
+
+    @staticmethod
+    def verify_invariants(op):
+        if isinstance(op.src.type, Tensor):
+            raise CompileError(f"tt.splat: {op.src.type} is not a scalar", at=op, fix="use tt.broadcast")
+        check_element(op, op.src, op.result)
+        return True
+
+
+class UnsplatOp(Tt.Operation, name="unsplat", traits=[ext.Pure]):
+    """result = the one element of src
+
+    src: tensor of one element    result: scalar
+    """
+
+    src: ext.Operand[Tensor]
+    result: ext.Result[Any]
+    assembly = "$src attr-dict `:` type($src)"
+    infer = {"result": ("src", element_text)}
+
+    @staticmethod
+    def verify_invariants(op):
+        if prod(shape_of(op.src)) != 1:
+            raise CompileError(f"tt.unsplat: {shown(shape_of(op.src))} has more than one element", at=op)
+        return True
+
+
+class ExpandDimsOp(Tt.Operation, name="expand_dims", traits=[ext.Pure]):
+    """result = src with a dimension of 1 put in at `axis`
+
+    src: rank R    result: rank R + 1, the same element type
+    """
+
+    src: ext.Operand[Tensor]
+    axis: I32Attr
+    result: ext.Result[Tensor]
+    assembly = ONE_TO_ONE
+
+    @staticmethod
+    def verify_invariants(op):
+        shape = shape_of(op.src)
+        axis = check_axis(op, len(shape) + 1)
+        check_shape(op, op.result, [*shape[:axis], 1, *shape[axis:]])
+        check_element(op, op.src, op.result)
+        return True
+
+
+class BroadcastOp(Tt.Operation, name="broadcast", traits=[ext.Pure]):
+    """result[i, j, ...] = src[i, 0, ...]: dimensions of 1 are repeated
+
+    src, result: the same rank and element type
+    """
+
+    src: ext.Operand[Tensor]
+    result: ext.Result[Tensor]
+    assembly = ONE_TO_ONE
+
+    @staticmethod
+    def verify_invariants(op):
+        source, target = shape_of(op.src), shape_of(op.result)
+        if len(source) != len(target) or any(s not in (1, t) for s, t in zip(source, target, strict=True)):
+            raise CompileError(
+                f"tt.broadcast: {shown(source)} does not broadcast to {shown(target)}",
+                at=op,
+                fix="use the same rank, and sizes that are equal or 1",
+            )
+        check_element(op, op.src, op.result)
+        return True
+
+
+class ReshapeOp(Tt.Operation, name="reshape", traits=[ext.Pure]):
+    """result = the elements of src, row by row, in another shape
+
+    src, result: as many elements, the same type
+    allow_reorder: any order will do.  efficient_layout: a hint for GPUs.
+    """
+
+    src: ext.Operand[Tensor]
+    result: ext.Result[Tensor]
+    allow_reorder = optional(UnitAttr)
+    efficient_layout = optional(UnitAttr)
+    assembly = """$src (`allow_reorder` $allow_reorder^)? (`efficient_layout` $efficient_layout^)?
+                  attr-dict `:` type($src) `->` type($result)"""
+
+    @staticmethod
+    def verify_invariants(op):
+        source, target = shape_of(op.src), shape_of(op.result)
+        if prod(source) != prod(target):
+            raise CompileError(
+                f"tt.reshape: {shown(source)} has {prod(source)} elements, {shown(target)} has {prod(target)}",
+                at=op,
+            )
+        check_element(op, op.src, op.result)
+        return True
+
+
+class CatOp(Tt.Operation, name="cat", traits=[ext.Pure]):
+    """result = the elements of lhs and rhs, in any order
+
+    lhs, rhs: (N,)    result: (2 * N,)
+    """
+
+    lhs: ext.Operand[Side]
+    rhs: ext.Operand[Side]
+    result: ext.Result[Tensor]
+    assembly = "$lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)"
+
+    @staticmethod
+    def verify_invariants(op):
+        if prod(shape_of(op.result)) != 2 * prod(shape_of(op.lhs)):
+            raise CompileError(
+                f"tt.cat: two of {shown(shape_of(op.lhs))} do not make {shown(shape_of(op.result))}", at=op
+            )
+        check_element(op, op.lhs, op.result)
+        return True
+
+
+class JoinOp(Tt.Operation, name="join", traits=[ext.Pure]):
+    """result[..., 0] = lhs, result[..., 1] = rhs
+
+    lhs, rhs: S    result: S x 2
+    """
+
+    lhs: ext.Operand[Side]
+    rhs: ext.Operand[Side]
+    result: ext.Result[Tensor]
+    assembly = "$lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)"
+
+    @staticmethod
+    def verify_invariants(op):
+        check_shape(op, op.result, [*shape_of(op.lhs), 2])
+        check_element(op, op.lhs, op.result)
+        return True
+
+
+class SplitOp(Tt.Operation, name="split", traits=[ext.Pure]):
+    """outLHS = src[..., 0], outRHS = src[..., 1]
+
+    src: S x 2    outLHS, outRHS: S
+    """
+
+    src: ext.Operand[Tensor]
+    outLHS: ext.Result[Side]  # noqa: N815 - Triton's names
+    outRHS: ext.Result[Side]  # noqa: N815
+    assembly = "$src attr-dict `:` type($src) `->` type($outLHS)"
+
+    @staticmethod
+    def verify_invariants(op):
+        shape = shape_of(op.src)
+        if shape[-1:] != [2]:
+            raise CompileError(f"tt.split: the last dimension of {shown(shape)} is not 2", at=op)
+        check_shape(op, op.outLHS, shape[:-1])
+        check_element(op, op.src, op.outLHS)
+        return True
+
+
+class TransOp(Tt.Operation, name="trans", traits=[ext.Pure]):
+    """dimension i of result = dimension order[i] of src
+
+    src: S    result: S in the order `order`, the same element type
+    """
+
+    src: ext.Operand[Tensor]
+    order: I32ArrayAttr
+    result: ext.Result[Tensor]
+    assembly = ONE_TO_ONE
+
+    @staticmethod
+    def verify_invariants(op):
+        shape, order = shape_of(op.src), list(op.order)
+        if sorted(order) != list(range(len(shape))):
+            raise CompileError(
+                f"tt.trans: order {order} is not a permutation",
+                at=op,
+                fix=f"use each of 0 to {len(shape) - 1} once",
+            )
+        check_shape(op, op.result, [shape[d] for d in order])
+        check_element(op, op.src, op.result)
+        return True
+
+
+class GatherOp(Tt.Operation, name="gather", traits=[ext.Pure]):
+    """result[i, j, ...] = src[indices[i, j, ...], j, ...], for axis 0
+
+    src: S    indices: integers, of the rank of src    result: in the shape of indices, elements as src
+    """
+
+    src: ext.Operand[Tensor]
+    indices: ext.Operand[Tensor]
+    axis: I32Attr
+    result: ext.Result[Tensor]
+    efficient_layout = optional(UnitAttr)
+    assembly = "$src `[` $indices `]` attr-dict `:` functional-type(operands, results)"
+
+    @staticmethod
+    def verify_invariants(op):
+        source, indices = shape_of(op.src), shape_of(op.indices)
+        axis = check_axis(op, len(source))
+        fits = len(source) == len(indices) and all(
+            d == axis or i <= s for d, (s, i) in enumerate(zip(source, indices, strict=True))
+        )
+        if not fits:
+            raise CompileError(
+                f"tt.gather: indices of {shown(indices)} do not fit {shown(source)} along axis {axis}",
+                at=op,
+                fix="use the same rank, and no more than src has in each other dimension",
+            )
+        check_shape(op, op.result, indices)
+        check_element(op, op.src, op.result)
+        return True
+
+
+class HistogramOp(Tt.Operation, name="histogram", traits=[ext.Pure]):
+    """result[b] = how many elements of src are b; others, and masked ones, count nowhere
+
+    src: (N,) integers    mask: (N,) i1    result: (B,) integers
+    """
+
+    src: ext.Operand[Tensor]
+    result: ext.Result[Tensor]
+    mask: ext.Operand[Tensor] | None = None
+    assembly = "$src (`,` $mask^)? attr-dict `:` type($src) `->` type($result)"
+    infer = {"mask": ("src", lambda src: src[: -len(element_text(src)) - 1] + "i1>")}
+
+
+# -- element by element
+
+
+class BitcastOp(Tt.Operation, name="bitcast", traits=[ext.Pure]):
+    """result = the bits of src as another type of that width; pointers too
+
+    src, result: the same shape
+    """
+
+    src: ext.Operand[Any]
+    result: ext.Result[Any]
+    assembly = ONE_TO_ONE
+
+    @staticmethod
+    def verify_invariants(op):
+        check_shape(op, op.result, shape_of(op.src))
+        return True
+
+
+class FpToFpOp(Tt.Operation, name="fp_to_fp", traits=[ext.Pure]):
+    """result = src in another floating-point type, rounded as `rounding` says
+
+    src, result: the same shape    rounding: needed when the result is narrower
+    """
+
+    src: ext.Operand[Any]
+    result: ext.Result[Any]
+    rounding = optional(RoundingMode)
+    assembly = "$src attr-dict (`,` `rounding` `=` $rounding^)? `:` type($src) `->` type($result)"
+
+    @staticmethod
+    def verify_invariants(op):
+        check_shape(op, op.result, shape_of(op.src))
+        return True
+
+
+class ClampFOp(Tt.Operation, name="clampf", traits=[ext.Pure]):
+    """result = min(max(x, min), max)
+
+    all: one floating-point type    propagateNan: all = NaN where x is NaN, none = undefined there
+    """
+
+    x: ext.Operand[T]
+    min: ext.Operand[T]
+    max: ext.Operand[T]
+    propagateNan: PropagateNan  # noqa: N815 - Triton's name
+    result: ext.Result[T]
+    assembly = "$x `,` $min `,` $max `,` `propagateNan` `=` $propagateNan attr-dict `:` type($result)"
+
+
+class PreciseSqrtOp(Tt.Operation, name="precise_sqrt", traits=[ext.Pure]):
+    """result = the square root of x, correctly rounded
+
+    x, result: one floating-point type
+    """
+
+    x: ext.Operand[T]
+    result: ext.Result[T]
+    assembly = "$x attr-dict `:` type($x)"
+
+
+class PreciseDivFOp(Tt.Operation, name="precise_divf", traits=[ext.Pure]):
+    """result = x / y, correctly rounded
+
+    x, y, result: one floating-point type
+    """
+
+    x: ext.Operand[T]
+    y: ext.Operand[T]
+    result: ext.Result[T]
+    assembly = "$x `,` $y attr-dict `:` type($x)"
+
+
+class MulhiUIOp(Tt.Operation, name="mulhiui", traits=[ext.Pure]):
+    """result = the upper half of the unsigned product x * y
+
+    x, y, result: one integer type
+    """
+
+    x: ext.Operand[T]
+    y: ext.Operand[T]
+    result: ext.Result[T]
+    assembly = "$x `,` $y attr-dict `:` type($x)"
+
+
+class ExternElementwiseOp(Tt.Operation, name="extern_elementwise"):
+    """result = symbol(srcs...), a function of the library libname, element by element
+
+    srcs, result: one shape    pure: the function has no side effects
+    """
+
+    srcs: Sequence[ext.Operand[Any]]
+    libname: StrAttr
+    libpath: StrAttr
+    symbol: StrAttr
+    pure: BoolAttr
+    result: ext.Result[Any]
+    assembly = "operands attr-dict `:` functional-type(operands, results)"
+
+
+class ElementwiseInlineAsmOp(Tt.Operation, name="elementwise_inline_asm"):
+    """result = what the assembly text computes of args, packed_element elements at a time
+
+    args, result: one shape    constraints: as LLVM's    pure: it has no side effects
+    """
+
+    asm_string: StrAttr
+    constraints: StrAttr
+    pure: BoolAttr
+    packed_element: I32Attr
+    args: Sequence[ext.Operand[Any]]
+    result: Sequence[ext.Result[Any]]
+    assembly = "$asm_string attr-dict ($args^ `:` type($args))? `->` type($result)"
+
+
+# -- matrix products
+
+
+class DotOp(Tt.Operation, name="dot", traits=[ext.Pure]):
+    """d = a @ b + c, for each matrix of a batch
+
+    a: ([B,] M, K)    b: ([B,] K, N)    c, d: ([B,] M, N)
+    inputPrecision: how much of f32 operands counts.
+    maxNumImpreciseAcc: how many products of 8-bit floats may be summed at lower precision.
+    """
+
+    a: ext.Operand[Tensor]
+    b: ext.Operand[Tensor]
+    c: ext.Operand[Acc]
+    d: ext.Result[Acc]
+    inputPrecision = optional(InputPrecision, "ieee")  # noqa: N815 - Triton's names
+    maxNumImpreciseAcc = optional(I32Attr, 0)  # noqa: N815
+    assembly = """$a `,` $b `,` $c (`,` `inputPrecision` `=` $inputPrecision^)? attr-dict `:`
+                  type($a) `*` type($b) `->` type($d)"""
+
+    @staticmethod
+    def verify_invariants(op):
+        a, b, d = shape_of(op.a), shape_of(op.b), shape_of(op.d)
+        if len(a) not in (2, 3) or len(a) != len(b) or a[-1] != b[-2] or a[:-2] != b[:-2]:
+            raise CompileError(
+                f"tt.dot: a is {shown(a)} and b is {shown(b)}",
+                at=op,
+                fix="use MxK and KxN, or BxMxK and BxKxN",
+            )
+        check_shape(op, op.d, [*a[:-1], b[-1]])
+        if d and element_of(op.a) != element_of(op.b) and element_of(op.a).width != element_of(op.b).width:
+            check_element(op, op.a, op.b)
+        return True
+
+
+class DotScaledOp(Tt.Operation, name="dot_scaled", traits=[ext.Pure]):
+    """d = scale(a, a_scale) @ scale(b, b_scale) + c, scaled in blocks of 32 along K
+
+    a: (M, K)    b: (K, N)    c, d: (M, N)    a_scale: (M, K / 32)    b_scale: (N, K / 32)
+    a_elem_type, b_elem_type: their formats; e2m1 is packed in pairs into i8, along K if *_k_pack.
+    Source of the format: OCP Microscaling Formats (MX) 1.0.
+    """
+
+    a: ext.Operand[Tensor]
+    b: ext.Operand[Tensor]
+    c: ext.Operand[Acc]
+    a_elem_type: ScaleDotElemType
+    b_elem_type: ScaleDotElemType
+    fastMath: BoolAttr  # noqa: N815 - Triton's name
+    d: ext.Result[Acc]
+    a_scale: ext.Operand[Tensor] | None = None
+    b_scale: ext.Operand[Tensor] | None = None
+    lhs_k_pack = optional(BoolAttr, True)
+    rhs_k_pack = optional(BoolAttr, True)
+    assembly = """$a (`scale` $a_scale^)? `,` $b (`scale` $b_scale^)? `,` $c
+                  `lhs` `=` $a_elem_type `rhs` `=` $b_elem_type attr-dict
+                  `:` type($a) (`,` type($a_scale)^)? `*` type($b) (`,` type($b_scale)^)? `->` type($d)"""
+
+
+__all__ = [name for name in dir() if name.endswith("Op")]

@@ -1,0 +1,80 @@
+"""Where the buffers of a program live: small ones on the stack, the others in the thread's scratch block.
+
+All shapes are static, so every buffer gets its place at compile time, at the head of the
+function: never inside a loop, where the stack would grow with every turn.
+"""
+
+from vertebra.core.abi import SCRATCH_ALIGNMENT
+from vertebra.core.errors import CompileError
+from vertebra.core.mlir import ir
+
+_STACK_BUFFER = 4 << 10  # bytes: beyond it a buffer goes to the scratch block
+_STACK_TOTAL = 64 << 10
+
+SCRATCH_BYTES = "vertebra.scratch_bytes"
+
+
+def _bytes(type) -> int:
+    element = type.element_type
+    size = 8 if isinstance(element, ir.IndexType) else max(1, element.width // 8)
+    for extent in type.shape:
+        size *= extent
+    return size
+
+
+def place_buffers(module, core=None, options=None) -> None:
+    """Gives every memref.alloc of every function its place; adds the scratch argument, always last."""
+    for func in module.body.operations:
+        func = func.operation
+        if func.name == "func.func" and "vertebra.kernel" in func.attributes:
+            _place(func)
+
+
+def _allocations(func) -> list:
+    found = []
+
+    def visit(op):
+        if op.name == "memref.alloc":
+            found.append(op.operation)
+        return ir.WalkResult.ADVANCE
+
+    func.walk(visit)
+    return found
+
+
+def _place(func) -> None:
+    block = func.regions[0].blocks[0]
+    i8, index = ir.IntegerType.get_signless(8), ir.IndexType.get()
+    dynamic = ir.ShapedType.get_dynamic_size()
+    with func.location:
+        scratch = block.add_argument(ir.MemRefType.get([dynamic], i8), func.location)
+    type = func.attributes["function_type"].value
+    func.attributes["function_type"] = ir.TypeAttr.get(
+        ir.FunctionType.get([*type.inputs, scratch.type], type.results)
+    )
+    stack, used = 0, 0
+    for op in _allocations(func):
+        memref = op.results[0].type
+        if not memref.has_static_shape:
+            raise CompileError(f"a buffer of run-time size, {memref}", at=op, fix="give every tensor a static shape")
+        size = _bytes(memref)
+        with ir.InsertionPoint.at_block_begin(block), op.location:
+            if size <= _STACK_BUFFER and stack + size <= _STACK_TOTAL:
+                stack += size
+                new = ir.Operation.create(
+                    "memref.alloca",
+                    [memref],
+                    attributes={
+                        "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, 0]),
+                        "alignment": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 64),
+                    },
+                )
+            else:
+                at = ir.Operation.create(
+                    "arith.constant", [index], attributes={"value": ir.IntegerAttr.get(index, used)}
+                ).result
+                new = ir.Operation.create("memref.view", [memref], [scratch, at])
+                used += -(-size // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
+        op.results[0].replace_all_uses_with(new.result)
+        op.erase()
+    func.attributes[SCRATCH_BYTES] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), used)

@@ -1,0 +1,56 @@
+"""The stages after `linalg` that all cores with vector registers share.
+
+    linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` stage
+           --places of buffers, math, narrow floats--> --upstream conversions--> LLVM dialect
+"""
+
+from vertebra.core.target import Pass
+from vertebra.lowering import address_views, buffers, kernel_entry
+
+
+def _vectorise(module, core, options) -> None:
+    from vertebra.lowering.linalg_to_vector import linalg_to_vector
+
+    linalg_to_vector(module, core.vector)
+
+
+def _copies(module, core, options) -> None:
+    from vertebra.lowering.linalg_to_vector import copies_to_vector
+
+    copies_to_vector(module, core.vector)
+
+
+def _math(module, core, options) -> None:
+    from vertebra.lowering.math_to_arith import expand_math
+
+    expand_math(module.operation, fast=options.fast_math)
+
+
+def _narrow_floats(module, core, options) -> None:
+    from vertebra.lowering.narrow_floats import widen_arithmetic
+
+    widen_arithmetic(module, core.vector)
+
+
+CPU_STAGES = {
+    "vector": (
+        Pass("linalg-to-vector", _vectorise),
+        Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
+        Pass("bufferise", "one-shot-bufferize{bufferize-function-boundaries=false}"),
+        Pass("copies-to-vector", _copies),
+        Pass("leftovers-to-loops", "convert-linalg-to-loops,canonicalize,cse"),
+    ),
+    "llvm": (
+        Pass("place-buffers", buffers.place_buffers),
+        Pass("widen-narrow-floats", _narrow_floats),
+        Pass("expand-math", _math),
+        Pass("address-views", address_views.define_address_views),
+        Pass("describe-kernels", kernel_entry.describe_kernels),
+        Pass(
+            "to-llvm",
+            "expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-vector-to-llvm,"
+            "convert-to-llvm,reconcile-unrealized-casts",
+        ),
+        Pass("kernel-entry", kernel_entry.emit_entries),
+    ),
+}

@@ -1,0 +1,105 @@
+"""The function that a runtime calls (see core/abi.py): unpacks the arguments and walks the programs."""
+
+from vertebra.core.errors import CompileError
+from vertebra.core.mlir import ir
+from vertebra.lowering.buffers import SCRATCH_BYTES
+
+_GRID = 6  # trailing arguments of a kernel: programs in x, y, z, then this program's x, y, z
+_UNBOUNDED = (1 << 63) - 1
+
+_ENTRY = """
+llvm.mlir.global external constant @{name}_scratch_bytes({scratch} : i64) {{addr_space = 0 : i32}} : i64
+llvm.func @{name}(%args: !llvm.ptr, %scratch: !llvm.ptr, %begin: i64, %end: i64,
+                  %gx: i32, %gy: i32, %gz: i32) {{
+  %zero = llvm.mlir.constant(0 : i64) : i64
+  %one = llvm.mlir.constant(1 : i64) : i64
+  %unbounded = llvm.mlir.constant({unbounded} : i64) : i64
+{loads}
+  %nx = llvm.zext %gx : i32 to i64
+  %ny = llvm.zext %gy : i32 to i64
+  %some = llvm.icmp "slt" %begin, %end : i64
+  llvm.cond_br %some, ^program(%begin : i64), ^done
+^program(%p: i64):
+  %rest = llvm.udiv %p, %nx : i64
+  %x64 = llvm.urem %p, %nx : i64
+  %z64 = llvm.udiv %rest, %ny : i64
+  %y64 = llvm.urem %rest, %ny : i64
+  %x = llvm.trunc %x64 : i64 to i32
+  %y = llvm.trunc %y64 : i64 to i32
+  %z = llvm.trunc %z64 : i64 to i32
+  llvm.call @{name}__program({operands}) : ({types}) -> ()
+  %next = llvm.add %p, %one : i64
+  %more = llvm.icmp "slt" %next, %end : i64
+  llvm.cond_br %more, ^program(%next : i64), ^done
+^done:
+  llvm.return
+}}
+"""
+
+
+def describe_kernels(module, core=None, options=None) -> None:
+    """Before functions become LLVM's: keeps each kernel's argument types for `emit_entries`."""
+    for func in module.body.operations:
+        func = func.operation
+        if func.name == "func.func" and "vertebra.kernel" in func.attributes:
+            inputs = func.attributes["function_type"].value.inputs
+            func.attributes["vertebra.arguments"] = ir.ArrayAttr.get([ir.TypeAttr.get(t) for t in inputs])
+
+
+def emit_entries(module, core=None, options=None) -> None:
+    """Makes every kernel's program function internal and adds the function of the ABI beside it."""
+    for func in list(module.body.operations):
+        func = func.operation
+        if func.name == "llvm.func" and "vertebra.arguments" in func.attributes:
+            _emit(module, func)
+
+
+def _emit(module, func) -> None:
+    name = func.attributes["sym_name"].value
+    types = [attr.value for attr in func.attributes["vertebra.arguments"]]
+    scratch = func.attributes[SCRATCH_BYTES].value
+    loads, operands = [], []
+    slots, scratch_type = types[: -_GRID - 1], types[-1]
+    for slot, type in enumerate(slots):
+        operands += _unpack(func, slot, type, loads)
+    operands += [(f"%{v}", "i32") for v in ("gx", "gy", "gz", "x", "y", "z")]
+    operands += _descriptor("%scratch", scratch_type)
+    func.attributes["sym_name"] = ir.StringAttr.get(f"{name}__program")
+    func.attributes["linkage"] = ir.Attribute.parse("#llvm.linkage<internal>")
+    text = _ENTRY.format(
+        name=name,
+        scratch=scratch,
+        unbounded=_UNBOUNDED,
+        loads="\n".join(loads),
+        operands=", ".join(v for v, _ in operands),
+        types=", ".join(t for _, t in operands),
+    )
+    declaration = f"llvm.func @{name}__program({', '.join(t for _, t in operands)}) -> ()"
+    entry = ir.Module.parse(declaration.replace(" -> ()", "") + "\n" + text)
+    for op in list(entry.body.operations)[1:]:
+        op.operation.detach_from_parent()
+        module.body.append(op)
+    for attribute in ("vertebra.arguments", "vertebra.kernel", SCRATCH_BYTES):
+        if attribute in func.attributes:
+            del func.attributes[attribute]
+
+
+def _unpack(func, slot: int, type, loads: list) -> list[tuple[str, str]]:
+    """Adds the load of argument `slot`; returns the operands that it becomes."""
+    at, value = f"%at{slot}", f"%a{slot}"
+    loads.append(f"  {at} = llvm.getelementptr %args[{slot}] : (!llvm.ptr) -> !llvm.ptr, i64")
+    if isinstance(type, ir.MemRefType):
+        loads.append(f"  {value} = llvm.load {at} : !llvm.ptr -> !llvm.ptr")
+        return _descriptor(value, type)
+    if not isinstance(type, ir.IntegerType | ir.FloatType):
+        raise CompileError(f"a kernel argument of type {type}", at=func)
+    loads.append(f"  {value} = llvm.load {at} : !llvm.ptr -> {type}")
+    return [(value, str(type))]
+
+
+def _descriptor(pointer: str, type) -> list[tuple[str, str]]:
+    """A memref of rank 1, or of rank 0 without extents, as its scalars."""
+    fields = [(pointer, "!llvm.ptr"), (pointer, "!llvm.ptr"), ("%zero", "i64")]
+    if type.rank:
+        fields += [("%unbounded", "i64"), ("%one", "i64")]
+    return fields

@@ -1,0 +1,136 @@
+"""linalg -> vector: loops over vectors of the core's width.
+
+Tensors are computed where they are used or materialised once (`plan`); every
+operation that must produce something in memory becomes a loop nest around vector
+transfers, in its own place.  What is left on tensors afterwards is control flow and
+the buffers that travel through it, which bufferisation turns into memory.
+"""
+
+from vertebra.core.mlir import ir
+from vertebra.core.target import VectorUnit
+from vertebra.lowering.linalg_to_vector import memory
+from vertebra.lowering.linalg_to_vector.access import mixed
+from vertebra.lowering.linalg_to_vector.contract import contract
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, effects, materialise, store
+from vertebra.lowering.linalg_to_vector.irregular import element_by_element
+from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
+from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_tensor
+from vertebra.lowering.linalg_to_vector.reduce import reduce
+
+
+def linalg_to_vector(module, unit: VectorUnit) -> None:
+    """Lowers every function of `module`, in place."""
+    for func in module.body.operations:
+        func = func.operation
+        if func.name == "func.func" and len(func.regions[0].blocks):
+            block = func.regions[0].blocks[0]
+            plan = Plan(block, mixed)
+            _lower_block(Scope(plan, Constants(block), unit), block)
+
+
+def _lower_block(scope: Scope, block) -> None:
+    for op in [o.operation for o in block.operations]:
+        with ir.InsertionPoint(op), op.location:
+            _lower(scope, op)
+    left = [o.operation for o in block.operations]
+    candidates = [op for op in left if op not in scope.plan.pieces or op in scope.plan.loads]
+    for op in reversed(candidates):
+        if scope.plan.inlines(op) and not any(list(r.uses) for r in op.results):
+            _erase(scope.plan, op)
+
+
+def _erase(plan: Plan, op) -> None:
+    pieces = plan.loads[op].pieces if op in plan.loads else [op]
+    # Users before what they use: a buffer goes after the copies into it.
+    while pieces:
+        dead = [not any(list(r.uses) for r in p.results) for p in pieces]
+        if not any(dead):
+            return
+        kept = [p for p, gone in zip(pieces, dead, strict=True) if not gone]
+        for p, gone in zip(pieces, dead, strict=True):
+            if gone:
+                p.erase()
+        pieces = kept
+
+
+def _lower(scope: Scope, op) -> None:
+    plan, name = scope.plan, op.name
+    if plan.inlines(op):
+        buffered = [r for r in op.results if r in plan.materialised]
+        if buffered:
+            _replace(buffered, materialise(scope, buffered))
+    elif name == "bufferization.materialize_in_destination":
+        store(scope, op)
+        op.erase()
+    elif name == "linalg.reduce":
+        _finish(op, reduce(scope, op))
+    elif name in ("linalg.matmul", "linalg.batch_matmul"):
+        _finish(op, [contract(scope, op)])
+    elif name == "tensor.extract":
+        ev = scope.evaluator(1)
+        at = [Uniform(i) for i in list(op.operands)[1:]]
+        _finish(op, [ev.b.scalar(ev.at(op.operands[0], at))])
+    elif name == "linalg.generic" and is_parallel(op) and any(is_tensor(v) for v in op.operands):
+        _generic(scope, op)
+    elif name == "memref.copy" and op not in plan.pieces:
+        memory.copy(scope, op)
+        op.erase()
+    elif name == "linalg.fill" and not is_tensor(op.operands[1]) and op not in plan.pieces:
+        memory.fill(scope, op)
+        op.erase()
+    elif not name.startswith("linalg."):
+        for region in op.regions:
+            for block in region.blocks:
+                _lower_block(scope, block)
+
+
+def _generic(scope: Scope, op) -> None:
+    """A body with effects, or with operations that have no vector form."""
+    outs = [v for v in op.operands if is_tensor(v)][-len(op.results) :]
+    used = any(list(r.uses) for r in op.results)
+    if scope.plan.vectorises(op) and (not used or _yields_outs(op)):
+        effects(scope, op)
+        _finish(op, outs)
+    else:
+        _finish(op, element_by_element(scope, op))
+
+
+def _yields_outs(op) -> bool:
+    block = op.regions[0].blocks[0]
+    *_, last = block.operations
+    return list(last.operands) == list(block.arguments)[-len(op.results) :]
+
+
+def _replace(old: list, new: list) -> None:
+    for a, b in zip(old, new, strict=True):
+        if b is not None and a != b:
+            a.replace_all_uses_with(b)
+
+
+def _finish(op, new: list) -> None:
+    _replace(list(op.results), new)
+    op.erase()
+
+
+def copies_to_vector(module, unit: VectorUnit) -> None:
+    """Loops for the copies between strided memrefs that bufferisation left; plain ones stay memcpy."""
+    for func in module.body.operations:
+        func = func.operation
+        if func.name != "func.func" or not len(func.regions[0].blocks):
+            continue
+        block = func.regions[0].blocks[0]
+        found = []
+
+        def visit(op, found=found):
+            if op.name == "memref.copy" and any("strided" in str(v.type) for v in op.operands):
+                found.append(op.operation)
+            return ir.WalkResult.ADVANCE
+
+        func.walk(visit)
+        if not found:
+            continue
+        scope = Scope(None, Constants(block), unit)
+        for op in found:
+            with ir.InsertionPoint(op), op.location:
+                memory.copy(scope, op)
+            op.erase()

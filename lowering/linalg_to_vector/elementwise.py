@@ -1,0 +1,268 @@
+"""Loops that fill a tensor or a region of memory, element by element."""
+
+from collections.abc import Callable
+
+from vertebra.core.errors import CompileError
+from vertebra.core.mlir import ir
+from vertebra.lowering.linalg_to_vector.access import (
+    Strided,
+    in_bounds,
+    mixed,
+    shape_of,
+    uniform,
+    view_of,
+)
+from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
+from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
+from vertebra.lowering.linalg_to_vector.plan import SAME, WHOLE, Plan, is_elementwise, is_tensor, producer
+
+_HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs registers more than length
+
+
+class Scope:
+    """What the loops of one function share."""
+
+    def __init__(self, plan: Plan, constants, unit):
+        self.plan = plan
+        self.constants = constants
+        self.unit = unit
+
+    def builder(self, width: int) -> Builder:
+        return Builder(width, self.constants)
+
+    def evaluator(self, width: int) -> Evaluator:
+        return Evaluator(self.builder(width), self.plan)
+
+    def width(self, values: list) -> int:
+        """Lanes for computing `values`: as many as the widest type among them and theirs allows."""
+        types, cost = [], 0
+        for value in values:
+            found, paid = survey(self.plan, value)
+            types += found
+            cost += paid
+        bits = max((t.width for t in types if _counts(t)), default=0)
+        if not bits:
+            bits = max((t.width for t in types if isinstance(t, ir.IntegerType)), default=32)
+        lanes = self.unit.lanes(max(bits, 8))
+        if cost > _HEAVY_EXPRESSION and self.unit.group > 1:
+            lanes //= 2
+        return 1 << (lanes.bit_length() - 1)
+
+
+def _counts(type) -> bool:
+    """64-bit integers are mostly offsets, and 1-bit ones are masks: neither decides the width."""
+    return isinstance(type, ir.FloatType) or (isinstance(type, ir.IntegerType) and 1 < type.width < 64)
+
+
+def survey(plan: Plan, value) -> tuple[list, int]:
+    """The element types that computing `value` meets, and what it costs."""
+    types, cost, seen, todo = [], 0, set(), [value]
+    while todo:
+        v = todo.pop()
+        if v in seen:
+            continue
+        seen.add(v)
+        types.append(v.type.element_type)
+        op = producer(v)
+        if op is None or not plan.inlines(op):
+            continue
+        cost += plan._own_cost(op)
+        todo += [x for x, look in plan.looks(op) if look != WHOLE]
+    return types, cost
+
+
+def vector_nest(scope: Scope, sizes: list[int], width: int, inits: list, body: Callable) -> list:
+    """Loops over `sizes`; the last dimension goes in chunks of `width` lanes, then smaller ones.
+
+    body(evaluator, idx, carried) returns the next carried values.
+    """
+    if not sizes:
+        return body(scope.evaluator(1), [], inits)
+    b = scope.builder(width)
+
+    def row(idx: list[Chunk], carried: list) -> list:
+        for start, stop, lanes in pieces(sizes[-1], width):
+            step = scope.builder(lanes)
+
+            def chunk(i, inner, lanes=lanes, step=step):
+                evaluator = scope.evaluator(lanes)
+                last = i if lanes == 1 else Affine(i, step.const(1))
+                return body(evaluator, [*idx, last], inner)
+
+            carried = loop(b, start, stop, lanes, carried, chunk)
+        return carried
+
+    return nest(b, sizes[:-1], inits, row)
+
+
+def squeeze(shape: list[int]) -> list[int]:
+    """The dimensions of `shape` that are not 1."""
+    return [d for d, size in enumerate(shape) if size != 1]
+
+
+def spread(b: Builder, rank: int, dims: list[int], idx: list[Chunk]) -> list[Chunk]:
+    """An index for every dimension, from those of `dims`; the others are 0."""
+    full: list = [b.const(0)] * rank
+    for d, i in zip(dims, idx, strict=True):
+        full[d] = i
+    return full
+
+
+def stored_type(type):
+    """What an element is in a buffer: i1 takes a byte, so that lanes and scalars agree on its place."""
+    if isinstance(type, ir.IntegerType) and type.width == 1:
+        return ir.IntegerType.get_signless(8)
+    return type
+
+
+def materialise(scope: Scope, values: list) -> list:
+    """Tensors in memory that hold `values` (of one shape), filled by one loop nest."""
+    shape = shape_of(values[0])
+    dims = squeeze(shape)
+    sizes = [shape[d] for d in dims]
+    inits = [_destination(scope, v, sizes) for v in values]
+
+    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
+        full = spread(ev.b, len(shape), dims, idx)
+        ev.instead = dict(zip(inits, carried, strict=True))
+        chunks = [ev.at(v, full) for v in values]
+        return [
+            ev.memory.write(_stored(ev, chunk), tensor, idx)
+            for chunk, tensor in zip(chunks, carried, strict=True)
+        ]
+
+    filled = vector_nest(scope, sizes, scope.width(values), inits, body)
+    return [_restore(tensor, value.type, dims) for tensor, value in zip(filled, values, strict=True)]
+
+
+def _stored(ev: Evaluator, chunk: Chunk) -> Chunk:
+    to = stored_type(chunk.type)
+    return chunk if to == chunk.type else ev.b.cast("arith.extui", chunk, to)
+
+
+def _restore(tensor, type, dims: list[int]):
+    """The filled `tensor` in the shape and element type of the value it stands for."""
+    shape = list(type.shape)
+    if list(tensor.type.shape) != shape:
+        full = ir.RankedTensorType.get(shape, tensor.type.element_type)
+        tensor = create("tensor.expand_shape", full, [tensor], expansion(shape, dims))
+    if tensor.type != type:
+        tensor = create("arith.trunci", type, [tensor])
+    return tensor
+
+
+def expansion(shape: list[int], dims: list[int]) -> dict:
+    """The attributes of an expand_shape that puts back the unit dimensions of `shape`."""
+    i64 = ir.IntegerType.get_signless(64)
+    groups: list[list[int]] = [[] for _ in dims]
+    for d in range(len(shape)):
+        if groups:
+            # A unit dimension joins the next real one, or the last one when none follows.
+            position = min(sum(1 for x in dims if x < d), len(dims) - 1)
+            groups[position].append(d)
+    return {
+        "reassociation": ir.ArrayAttr.get(
+            [ir.ArrayAttr.get([ir.IntegerAttr.get(i64, d) for d in group]) for group in groups]
+        ),
+        "static_output_shape": ir.DenseI64ArrayAttr.get(shape),
+    }
+
+
+def empty(sizes: list[int], element):
+    return create("tensor.empty", ir.RankedTensorType.get(sizes, element), [])
+
+
+def _destination(scope: Scope, value, sizes: list[int]):
+    """Where to put `value`: over an operand that nobody needs afterwards, else a new tensor."""
+    if list(value.type.shape) == sizes:
+        for leaf, inner in _leaves(scope.plan, value):
+            if leaf.type == value.type and leaf.owner_block == value.owner.block and leaf.only_within(inner):
+                return leaf.value
+    return empty(sizes, stored_type(value.type.element_type))
+
+
+class _Leaf:
+    def __init__(self, value):
+        self.value = value
+        self.type = value.type
+        op = producer(value)
+        self.owner_block = value.owner if op is None else op.operation.block
+
+    def only_within(self, inner: set) -> bool:
+        return all(use.owner.operation in inner for use in self.value.uses)
+
+
+def _leaves(plan: Plan, value) -> list[tuple[_Leaf, set]]:
+    """Materialised tensors that `value` reads element by element, and the operations in between.
+
+    Empty when an operation in between has users elsewhere, which would read the leaf later.
+    """
+    inner, leaves, todo = set(), [], [value]
+    while todo:
+        v = todo.pop()
+        op = producer(v)
+        if op is not None and plan.inlines(op):
+            op = op.operation
+            if op in inner:
+                continue
+            if v != value and not all(use.owner.operation in inner for use in v.uses):
+                continue
+            inner.add(op)
+            if is_elementwise(op):
+                todo += [x for x, look in plan.looks(op) if look == SAME]
+        else:
+            leaves.append(_Leaf(v))
+    return [(leaf, inner) for leaf in leaves]
+
+
+# -- memory
+
+
+def store(scope: Scope, op) -> None:
+    """bufferization.materialize_in_destination: a tensor, or a slice of one, into a memref."""
+    value, target = op.operands
+    b = scope.builder(1)
+    view = view_of(b, target)
+    if view is None:
+        raise CompileError("a store to a memref that is not a strided view of a flat one", at=op)
+    low, high = None, None
+    maker = producer(value)
+    if maker is not None and maker.name == "tensor.extract_slice" and not _static(value):
+        low, sizes = mixed(maker, "offsets", 1), mixed(maker, "sizes", 2)
+        value = maker.operands[0]
+        high = [
+            lo + n if isinstance(lo, int) and isinstance(n, int) else b.scalar(b.add(uniform(b, lo), uniform(b, n)))
+            for lo, n in zip(low, sizes, strict=True)
+        ]
+        shift = [b.mul(b.const(-1), uniform(b, lo)) for lo in low]
+        view = Strided(view.base, view.linear(b, shift), view.strides)
+    shape = shape_of(value)
+    dims = squeeze(shape)
+
+    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
+        full = spread(ev.b, len(shape), dims, idx)
+        mask = in_bounds(ev.b, full, low, high, shape) if low is not None else None
+        chunk = _stored(ev, ev.at(value, full))
+        ev.memory.store(chunk, view.base, view.linear(ev.b, full), mask)
+        return carried
+
+    vector_nest(scope, [shape[d] for d in dims], scope.width([value]), [], body)
+
+
+def _static(value) -> bool:
+    return all(not ir.ShapedType.is_dynamic_size(s) for s in value.type.shape)
+
+
+def effects(scope: Scope, op) -> None:
+    """A linalg.generic whose body stores, all lanes at once; its results must be unused or its outs."""
+    outs = [v for v in op.operands if is_tensor(v)][-1]
+    shape = shape_of(outs)
+    dims = squeeze(shape)
+    read = [v for v in op.operands if is_tensor(v)]
+
+    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
+        ev.generic(op, spread(ev.b, len(shape), dims, idx))
+        return carried
+
+    vector_nest(scope, [shape[d] for d in dims], scope.width(read), [], body)

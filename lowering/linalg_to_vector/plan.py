@@ -1,0 +1,378 @@
+"""Which tensors exist in memory, and which are computed where they are used.
+
+A value that is cheap, or used once, is computed lane by lane inside the loop that
+consumes it.  The others are materialised at their own place.  A load may move to its
+consumer only while nothing in between can write memory.
+"""
+
+import attrs
+
+from vertebra.core.mlir import ir
+
+# How a consumer looks at an operand.
+SAME = "same"  # element by element
+MAPPED = "mapped"  # each element at most once, elsewhere
+SPREAD = "spread"  # elements more than once
+WHOLE = "whole"  # as a tensor in memory
+
+_SHAPE_OPS = {
+    "tensor.expand_shape": SAME,
+    "tensor.collapse_shape": SAME,
+    "tensor.cast": SAME,
+    "tensor.extract_slice": MAPPED,
+    "linalg.transpose": MAPPED,
+    "linalg.broadcast": SPREAD,
+}
+_FREE = {"arith.constant", "tensor.splat", "tensor.empty", "linalg.fill"}
+_CONTRACTIONS = {"linalg.matmul", "linalg.batch_matmul"}
+_WRITES = {
+    "bufferization.materialize_in_destination",
+    "memref.store",
+    "memref.copy",
+    "memref.atomic_rmw",
+    "memref.generic_atomic_rmw",
+    "func.call",
+}
+_BODY = {"linalg.index", "linalg.yield", "scf.if", "scf.yield", "memref.load", "memref.store", "tensor.extract"}
+
+_HEAVY = {"arith.divf": 4, "arith.divsi": 20, "arith.divui": 20, "arith.remsi": 20, "arith.remui": 20,
+          "arith.remf": 20, "math.sqrt": 6, "math.absf": 1, "math.fma": 1, "math.copysign": 1, "math.floor": 1,
+          "math.ceil": 1, "math.trunc": 1, "math.roundeven": 1, "math.absi": 1}  # fmt: skip
+_MATH_COST = 20
+_GATHER_COST = 20
+_WORTH_A_BUFFER = 8  # a store, a load and a loop
+_WORTH_A_ROW = 4  # for an operand that is spread over a dimension
+
+
+def is_tensor(value) -> bool:
+    return isinstance(value.type, ir.RankedTensorType)
+
+
+def producer(value):
+    """The operation that makes `value`, or None for a block argument."""
+    owner = value.owner
+    return None if isinstance(owner, ir.Block) else owner
+
+
+def is_elementwise(op) -> bool:
+    """An arith or math operation on tensors."""
+    dialect = op.name.partition(".")[0]
+    return dialect in ("arith", "math") and op.name != "arith.constant" and is_tensor(op.results[0])
+
+
+@attrs.define
+class Load:
+    """A structured load: `bufferization.to_tensor` of a buffer that one copy (and a fill) made.
+
+    view: the memref that is read; element i of the result is view[i - low].
+    low, sizes: ints or index values.  other: the scalar outside, None where all is inside.
+    pieces: the operations that it stands for.
+    """
+
+    view: object
+    low: list
+    sizes: list
+    other: object | None
+    pieces: list
+
+
+def match_load(op, mixed) -> Load | None:
+    """The structured load that `op`, a to_tensor, ends; None when its buffer is made another way."""
+    buffer = op.operands[0]
+    alloc = producer(buffer)
+    if alloc is None or alloc.name != "memref.alloc":
+        return None
+    shape = list(buffer.type.shape)
+    other, copies, pieces = None, [], [alloc]
+    low, sizes = [0] * len(shape), shape
+    for use in buffer.uses:
+        user = use.owner.operation
+        if user == op.operation:
+            continue
+        if user.name == "linalg.fill" and use.operand_number == 1 and other is None:
+            other = user.operands[0]
+            pieces.append(user)
+        elif user.name == "memref.copy" and use.operand_number == 1:
+            copies.append(user)
+        elif user.name == "memref.subview":
+            inner = [u.owner.operation for u in user.results[0].uses]
+            if len(inner) != 1 or inner[0].name != "memref.copy" or inner[0].operands[1].owner != user:
+                return None
+            copies.append(inner[0])
+            low, sizes = mixed(user, "offsets", 1), mixed(user, "sizes", 2)
+            pieces.append(user)
+        else:
+            return None
+    if len(copies) != 1 or (other is None and len(pieces) > 1):
+        return None
+    view = copies[0].operands[0]
+    source = producer(view)
+    if source is not None and source.name == "memref.subview" and len(list(view.uses)) == 1:
+        pieces.append(source)
+    return Load(view, low, sizes, other, [op.operation, copies[0], *pieces])
+
+
+def body_names(op) -> set[str]:
+    names = set()
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                inner = inner.operation
+                names.add(inner.name)
+                if len(inner.regions):
+                    names |= body_names(inner)
+    return names
+
+
+@attrs.define
+class Facts:
+    """What inlining `value` would cost, and the loads it would move."""
+
+    cost: int
+    loads: frozenset
+    free: bool
+
+
+class Plan:
+    """The decisions for one function.
+
+    loads: to_tensor operation -> Load.  materialised: values that get a buffer.
+    """
+
+    def __init__(self, block, mixed):
+        self._mixed = mixed
+        self.loads: dict = {}
+        self.materialised: set = set()
+        self._names: dict = {}
+        self._find_loads(block)
+        self.pieces = {piece for load in self.loads.values() for piece in load.pieces}
+        while self._survey(block):
+            pass
+
+    # -- what operations are
+
+    def names(self, op) -> set[str]:
+        if op not in self._names:
+            self._names[op] = body_names(op)
+        return self._names[op]
+
+    def is_pure_generic(self, op) -> bool:
+        return op.name == "linalg.generic" and is_parallel(op) and self.vectorises(op) and not self.stores(op)
+
+    def stores(self, op) -> bool:
+        return bool(self.names(op) & (_WRITES - {"memref.copy"}))
+
+    def vectorises(self, op) -> bool:
+        """Whether a generic's body has a form for all lanes at once."""
+        names = self.names(op)
+        if {"memref.load", "memref.store"} <= names:
+            return False
+        return all(n in _BODY or n.partition(".")[0] in ("arith", "math") for n in names)
+
+    def inlines(self, op) -> bool:
+        """Whether the results of `op` can be computed where they are used."""
+        name = op.name
+        if name == "arith.constant":
+            return is_tensor(op.results[0]) and ir.DenseElementsAttr(op.attributes["value"]).is_splat
+        if name in _FREE or name in _SHAPE_OPS:
+            return len(op.results) == 1 and is_tensor(op.results[0])
+        if name == "bufferization.to_tensor":
+            return op in self.loads
+        if name == "linalg.generic":
+            return self.is_pure_generic(op)
+        return len(op.results) == 1 and is_elementwise(op)
+
+    def is_root(self, op) -> bool:
+        return (
+            op.name in ("bufferization.materialize_in_destination", "linalg.reduce", "tensor.extract")
+            or op.name in _CONTRACTIONS
+            or (op.name == "linalg.generic" and not self.is_pure_generic(op) and is_parallel(op))
+        )
+
+    def looks(self, op) -> list[tuple[object, str]]:
+        """(tensor operand, how it is looked at) for every tensor operand that `op` reads."""
+        name = op.name
+        operands = [v for v in op.operands if is_tensor(v)]
+        if name in ("tensor.splat", "tensor.empty", "arith.constant"):
+            return []
+        if name == "linalg.fill":
+            return []
+        if name in _SHAPE_OPS:
+            return [(op.operands[0], _SHAPE_OPS[name])]
+        if name == "bufferization.materialize_in_destination":
+            return [(op.operands[0], SAME)]
+        if name == "linalg.reduce":
+            count = len(operands) // 2
+            return [(v, SAME) for v in operands[:count]] + [(v, SPREAD) for v in operands[count:]]
+        if name == "tensor.extract":
+            return [(op.operands[0], MAPPED)]
+        if name in _CONTRACTIONS:
+            return [(v, SAME) for v in operands]
+        if name == "linalg.generic" and is_parallel(op):
+            return self._generic_looks(op)
+        if is_elementwise(op) and len(op.results) == 1:
+            return [(v, SAME) for v in operands]
+        return [(v, WHOLE) for v in operands]
+
+    def _generic_looks(self, op) -> list[tuple[object, str]]:
+        found = []
+        block = op.regions[0].blocks[0]
+        for i, (value, attr) in enumerate(zip(op.operands, op.attributes["indexing_maps"], strict=False)):
+            if is_tensor(value) and list(block.arguments[i].uses):
+                found.append((value, _look_of(attr.value)))
+        if "tensor.extract" in self.names(op):
+            found += [(v, WHOLE) for v in _extracted(op)]
+        return found
+
+    # -- loads
+
+    def _find_loads(self, block) -> None:
+        for op in block.operations:
+            op = op.operation
+            if op.name == "bufferization.to_tensor" and (load := match_load(op, self._mixed)):
+                self.loads[op] = load
+            for region in op.regions:
+                for inner in region.blocks:
+                    self._find_loads(inner)
+
+    # -- the survey
+
+    def _survey(self, block) -> bool:
+        """Decides every value below `block`; true when a late finding asks for another round."""
+        self._facts: dict = {}
+        self._again = False
+        self._survey_block(block)
+        return self._again
+
+    def _survey_block(self, block) -> bool:
+        """Returns whether anything in the block writes memory."""
+        epoch, wrote = 0, False
+        for op in block.operations:
+            op = op.operation
+            nested = False
+            for region in op.regions:
+                if op.name.startswith("linalg."):
+                    continue
+                for inner in region.blocks:
+                    nested |= self._survey_block(inner)
+            if self.inlines(op):
+                self._decide(op, block, epoch)
+            elif self.is_root(op):
+                for value, look in self.looks(op):
+                    if look != WHOLE:
+                        self._check_loads(value, epoch)
+            if nested or self._writes(op):
+                epoch += 1
+                wrote = True
+        return wrote
+
+    def _writes(self, op) -> bool:
+        if op in self.pieces:
+            return False
+        if op.name == "linalg.generic":
+            return self.stores(op)
+        if op.name == "linalg.fill":
+            return not is_tensor(op.operands[1])
+        return op.name in _WRITES and not (op.name == "func.call" and _is_view(op))
+
+    def _decide(self, op, block, epoch: int) -> None:
+        free = op.name in _FREE
+        cost, loads = self._own_cost(op), frozenset()
+        if op in self.loads or "memref.load" in (self.names(op) if op.name == "linalg.generic" else ()):
+            loads = frozenset([(op, epoch)])
+        for value, look in self.looks(op):
+            facts = self._facts.get(value)
+            if facts is None or value in self.materialised:
+                cost += 1
+                continue
+            free = free or (facts.free and op.name in _SHAPE_OPS)
+            cost += facts.cost
+            loads |= facts.loads
+        if op.name == "linalg.generic" and not self.looks(op) and not loads:
+            free = True  # a range
+        for result in op.results:
+            self._facts[result] = Facts(0 if free else cost, loads, free)
+            if result not in self.materialised and self._needs_buffer(result, block, self._facts[result]):
+                self.materialised.add(result)
+            if result in self.materialised:
+                self._check_facts(self._facts[result], epoch)
+
+    def _own_cost(self, op) -> int:
+        name = op.name
+        if name in _FREE or name in _SHAPE_OPS:
+            return 0
+        if op in self.loads:
+            return 1 if self.loads[op].other is None else 2
+        if name == "linalg.generic":
+            names = self.names(op)
+            heavy = sum(cost_of(n) for n in names if n.partition(".")[0] in ("arith", "math"))
+            return heavy + (_GATHER_COST if names & {"memref.load", "tensor.extract"} else 0)
+        return cost_of(name)
+
+    def _needs_buffer(self, value, block, facts: Facts) -> bool:
+        users = set()
+        for use in value.uses:
+            user = use.owner.operation
+            look = next((k for v, k in self.looks(user) if v == value), None)
+            if look == WHOLE:
+                return True
+            if look is None:
+                continue  # an operand that is only a shape
+            if user.block != block and not facts.free and (facts.cost > 2 or facts.loads):
+                return True
+            if look == SPREAD and facts.cost > _WORTH_A_ROW:
+                return True
+            users.add(user)
+        return (len(users) - 1) * facts.cost > _WORTH_A_BUFFER
+
+    def _check_loads(self, value, epoch: int) -> None:
+        if value not in self.materialised and value in self._facts:
+            self._check_facts(self._facts[value], epoch)
+
+    def _check_facts(self, facts: Facts, epoch: int) -> None:
+        for op, read_at in facts.loads:
+            if read_at != epoch:
+                for result in op.results:
+                    if result not in self.materialised:
+                        self.materialised.add(result)
+                        self._again = True
+
+
+def cost_of(name: str) -> int:
+    if name in _HEAVY:
+        return _HEAVY[name]
+    return _MATH_COST if name.startswith("math.") else 1
+
+
+def is_parallel(op) -> bool:
+    return all("parallel" in str(kind) for kind in op.attributes["iterator_types"])
+
+
+def _look_of(map) -> str:
+    if any(isinstance(e, ir.AffineConstantExpr) for e in map.results) or len(map.results) < map.n_dims:
+        return SPREAD
+    return SAME if map == ir.AffineMap.get_identity(map.n_dims) else MAPPED
+
+
+def _extracted(op):
+    for block in op.regions[0].blocks:
+        for inner in block.operations:
+            inner = inner.operation
+            if inner.name == "tensor.extract":
+                yield inner.operands[0]
+            elif len(inner.regions):
+                yield from (v for region in inner.regions for v in _extracted_in(region))
+
+
+def _extracted_in(region):
+    for block in region.blocks:
+        for inner in block.operations:
+            inner = inner.operation
+            if inner.name == "tensor.extract":
+                yield inner.operands[0]
+            for nested in inner.regions:
+                yield from _extracted_in(nested)
+
+
+def _is_view(op) -> bool:
+    return "__vertebra_view" in str(op.attributes["callee"])

@@ -1,0 +1,242 @@
+"""linalg.reduce over one dimension: in several vector accumulators along it, or down it."""
+
+from vertebra.core.mlir import ir
+from vertebra.lowering.linalg_to_vector.access import mixed, shape_of
+from vertebra.lowering.linalg_to_vector.elementwise import (
+    Scope,
+    empty,
+    expansion,
+    spread,
+    squeeze,
+    stored_type,
+    vector_nest,
+)
+from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
+from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
+from vertebra.lowering.linalg_to_vector.plan import is_tensor, producer
+
+_ACCUMULATORS = 4  # independent chains hide the latency of the combining operation
+
+# Combiners that vector.reduction knows.
+_KINDS = {
+    "arith.addf": "add", "arith.addi": "add", "arith.mulf": "mul", "arith.muli": "mul",
+    "arith.maxnumf": "maxnumf", "arith.minnumf": "minnumf", "arith.maximumf": "maximumf",
+    "arith.minimumf": "minimumf", "arith.maxsi": "maxsi", "arith.maxui": "maxui", "arith.minsi": "minsi",
+    "arith.minui": "minui", "arith.andi": "and", "arith.ori": "or", "arith.xori": "xor",
+}  # fmt: skip
+
+
+class Reduction:
+    """One linalg.reduce: its inputs, its start values (None where the first slice is the start), its combiner."""
+
+    def __init__(self, scope: Scope, op):
+        self.scope = scope
+        self.op = op
+        operands = [v for v in op.operands if is_tensor(v)]
+        self.inputs = operands[: len(operands) // 2]
+        self.inits = operands[len(operands) // 2 :]
+        (self.axis,) = op.attributes["dimensions"]
+        self.block = op.regions[0].blocks[0]
+        if (whole := _first_slice_starts(self.inputs, self.inits, self.axis)) is not None:
+            self.inputs, self.inits = whole, None
+        self.shape = shape_of(self.inputs[0])
+        self.kept = [d for d in squeeze(self.shape) if d != self.axis]
+
+    def kind(self) -> str | None:
+        body = list(self.block.operations)
+        if len(body) != 2 or len(self.inputs) != 1:
+            return None
+        type = body[0].results[0].type
+        if not isinstance(type, ir.IntegerType) and not isinstance(type, ir.F32Type | ir.F64Type):
+            return None
+        if set(body[0].operands) != set(self.block.arguments):
+            return None
+        return _KINDS.get(body[0].operation.name)
+
+    def combine(self, ev: Evaluator, left: list[Chunk], right: list[Chunk]) -> list[Chunk]:
+        env = dict(zip(self.block.arguments, [*right, *left], strict=True))
+        return ev.body(self.block, env, [], None)
+
+    def at(self, ev: Evaluator, idx: list[Chunk], position: Chunk) -> list[Chunk]:
+        """The inputs at `position` along the axis; idx: of the kept dimensions."""
+        full = spread(ev.b, len(self.shape), self.kept, idx)
+        full[self.axis] = position
+        return [ev.at(v, full) for v in self.inputs]
+
+    def start(self, ev: Evaluator, idx: list[Chunk]) -> list[Chunk] | None:
+        if self.inits is None:
+            return None
+        rank = len(self.shape) - 1
+        dims = [d - (d > self.axis) for d in self.kept]
+        return [ev.at(v, spread(ev.b, rank, dims, idx)) for v in self.inits]
+
+
+def _first_slice_starts(inputs: list, inits: list, axis: int) -> list | None:
+    """The whole tensors when every input is x[1:] and every init x[0] along the axis, else None."""
+    whole = []
+    for x, init in zip(inputs, inits, strict=True):
+        rest, first = producer(x), producer(init)
+        if rest is None or first is None:
+            return None
+        if rest.name != "tensor.extract_slice" or first.name != "tensor.extract_slice":
+            return None
+        source = rest.operands[0]
+        ahead = [int(d == axis) for d in range(source.type.rank)]
+        if (
+            first.operands[0] != source
+            or mixed(rest, "offsets", 1) != ahead
+            or mixed(rest, "sizes", 2) != [n - a for n, a in zip(source.type.shape, ahead, strict=True)]
+            or any(mixed(first, "offsets", 1))
+        ):
+            return None
+        whole.append(source)
+    return whole
+
+
+def reduce(scope: Scope, op) -> list:
+    """Emits the reduction and returns its results as tensors in memory."""
+    r = Reduction(scope, op)
+    sizes = [r.shape[d] for d in r.kept]
+    inits = [empty(sizes, stored_type(v.type.element_type)) for v in r.inputs]
+    across = bool(r.kept) and r.kept[-1] > r.axis
+    width = scope.width([*r.inputs])
+    filled = _down(r, sizes, width, inits) if across else _along(r, sizes, width, inits)
+    results = []
+    for tensor, result in zip(filled, op.results, strict=True):
+        shape = shape_of(result)
+        if list(tensor.type.shape) != shape:
+            full = ir.RankedTensorType.get(shape, tensor.type.element_type)
+            dims = [d - (d > r.axis) for d in r.kept]
+            tensor = create("tensor.expand_shape", full, [tensor], expansion(shape, dims))
+        if tensor.type != result.type:
+            tensor = create("arith.trunci", result.type, [tensor])
+        results.append(tensor)
+    return results
+
+
+def _store(ev: Evaluator, chunks: list[Chunk], tensors: list, idx: list[Chunk]) -> list:
+    written = []
+    for chunk, tensor in zip(chunks, tensors, strict=True):
+        to = tensor.type.element_type
+        chunk = chunk if chunk.type == to else ev.b.cast("arith.extui", chunk, to)
+        written.append(ev.memory.write(chunk, tensor, idx))
+    return written
+
+
+def _values(ev: Evaluator, chunks: list[Chunk]) -> list:
+    """SSA values to carry through a loop."""
+    return [ev.b.scalar(c) if ev.b.width == 1 and isinstance(c, Uniform) else ev.b.vector(c) for c in chunks]
+
+
+def _chunks(values: list) -> list[Chunk]:
+    return [Lanes(v) if isinstance(v.type, ir.VectorType) else Uniform(v) for v in values]
+
+
+def _down(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
+    """The last dimension is kept: its lanes reduce side by side."""
+
+    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
+        start = r.start(ev, idx)
+        first = 0
+        if start is None:
+            start, first = r.at(ev, idx, ev.b.const(0)), 1
+
+        def step(i, accs):
+            inner = ev.child()
+            return _values(inner, r.combine(inner, _chunks(accs), r.at(inner, idx, i)))
+
+        accs = loop(ev.b, first, r.shape[r.axis], 1, _values(ev, start), step)
+        return _store(ev, _chunks(accs), carried, idx)
+
+    return vector_nest(r.scope, sizes, width, inits, body)
+
+
+def _along(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
+    """The reduced dimension is the last one: lanes combine at the end."""
+    b = r.scope.builder(width)
+
+    def row(idx: list[Chunk], carried: list) -> list:
+        scalar = r.scope.evaluator(1)
+        total = r.start(scalar, idx)
+        for start, stop, lanes in pieces(r.shape[r.axis], width):
+            part = _run(r, idx, start, stop, lanes)
+            total = part if total is None else r.combine(scalar, total, part)
+        return _store(scalar, total, carried, idx)
+
+    return nest(b, sizes, inits, row)
+
+
+def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int) -> list[Chunk]:
+    """The elements start..stop-1 along the axis, in chunks of `lanes`, as scalars."""
+    ev = r.scope.evaluator(lanes)
+    b = ev.b
+    turns = (stop - start) // lanes
+    chains = min(_ACCUMULATORS, turns)
+
+    def chunk(at: Uniform, inner: Evaluator) -> list[Chunk]:
+        return r.at(inner, idx, at if lanes == 1 else Affine(at, b.const(1)))
+
+    # The first chunk of every chain is its start, so that no identity is needed.
+    accs = [chunk(b.const(start + c * lanes), ev) for c in range(chains)]
+    whole = turns // chains * chains
+    count = len(r.inputs)
+
+    def step(i, flat):
+        inner = ev.child()
+        new = []
+        for c in range(chains):
+            acc = _chunks(flat[c * count : (c + 1) * count])
+            new += _values(inner, r.combine(inner, acc, chunk(b.add(i, b.const(c * lanes)), inner)))
+        return new
+
+    if whole > chains:
+        flat = [v for acc in accs for v in _values(ev, acc)]
+        flat = loop(b, start + chains * lanes, start + whole * lanes, chains * lanes, flat, step)
+        accs = [_chunks(flat[c * count : (c + 1) * count]) for c in range(chains)]
+    for turn in range(whole, turns):
+        accs[0] = r.combine(ev, accs[0], chunk(b.const(start + turn * lanes), ev))
+    while len(accs) > 1:
+        half = (len(accs) + 1) // 2
+        accs = [
+            r.combine(ev, accs[c], accs[c + half]) if c + half < len(accs) else accs[c] for c in range(half)
+        ]
+    return _lanes_together(r, ev, accs[0])
+
+
+def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk]:
+    if ev.b.width == 1:
+        return acc
+    vectors = [ev.b.vector(c) for c in acc]
+    if (kind := r.kind()) is not None:
+        attributes = {"kind": ir.Attribute.parse(f"#vector.kind<{kind}>")}
+        if kind in ("add", "mul") and isinstance(acc[0].type, ir.FloatType):
+            attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<reassoc>")
+        return [Uniform(create("vector.reduction", acc[0].type, vectors, attributes))]
+    width = ev.b.width
+    while width > 1:
+        width //= 2
+        half = r.scope.evaluator(width)
+        low, high = (
+            [Lanes(_slice(half.b.vector_type(v.type.element_type), v, at)) for v in vectors] for at in (0, width)
+        )
+        vectors = [half.b.vector(c) for c in r.combine(half, low, high)]
+    position = ir.DenseI64ArrayAttr.get([0])
+    return [
+        Uniform(create("vector.extract", v.type.element_type, [v], {"static_position": position}))
+        for v in vectors
+    ]
+
+
+def _slice(type, vector, at: int):
+    i64 = ir.IntegerType.get_signless(64)
+
+    def one(x):
+        return ir.ArrayAttr.get([ir.IntegerAttr.get(i64, x)])
+
+    return create(
+        "vector.extract_strided_slice",
+        type,
+        [vector],
+        {"offsets": one(at), "sizes": one(type.shape[0]), "strides": one(1)},
+    )

@@ -1,0 +1,132 @@
+"""math -> arith: elementary functions as straight-line code that LLVM vectorises, without a math library.
+
+Every expansion works on scalars, vectors and tensors of f32 and f64, f16 and bf16
+through f32, and is exact about subnormals, signed zeros, infinities and NaNs.  The
+error bounds, in ULP of the result, stand beside each function.  What remains
+(`fma`, `sqrt`, `absf`, `copysign`, `floor`, `ceil`, `trunc`, `round`, `roundeven`) is
+an instruction, or a few, on every target with floating-point vectors and fused
+multiply-add.
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from vertebra.core.mlir import ir
+from vertebra.lowering.math_to_arith import (
+    error_function,
+    exponential,
+    inverse_trigonometric,
+    logarithm,
+    power,
+    trigonometric,
+)
+from vertebra.lowering.math_to_arith.emit import Expr, Shape, wrap
+
+_NARROW = ("f16", "bf16")
+
+
+def _expansion(formula: Callable) -> Callable:
+    """fn(*operands, type) -> value(s): `formula` on values of `type`, at the current insertion point."""
+
+    def expand(*operands: ir.Value, type: ir.Type) -> ir.Value | tuple[ir.Value, ...]:
+        shape = Shape(type)
+        arguments = [wrap(x, shape) for x in operands]
+        narrow = next((x.kind.name for x in arguments if x.kind.name in _NARROW), None)
+        if narrow:
+            arguments = [x.to("f32") if x.kind.name == narrow else x for x in arguments]
+        result = formula(*arguments)
+        results = [result] if isinstance(result, Expr) else result
+        values = tuple((x.to(narrow) if narrow else x).value for x in results)
+        return values[0] if isinstance(result, Expr) else values
+
+    return expand
+
+
+def _table(formulas: dict[str, Callable]) -> MappingProxyType:
+    return MappingProxyType({f"math.{name}": _expansion(formula) for name, formula in formulas.items()})
+
+
+_FORMULAS = {
+    "acos": inverse_trigonometric.acos,
+    "acosh": logarithm.acosh,
+    "asin": inverse_trigonometric.asin,
+    "asinh": logarithm.asinh,
+    "atan": inverse_trigonometric.atan,
+    "atan2": inverse_trigonometric.atan2,
+    "atanh": logarithm.atanh,
+    "cbrt": power.cbrt,
+    "cos": trigonometric.cos,
+    "cosh": exponential.cosh,
+    "erf": error_function.erf,
+    "erfc": error_function.erfc,
+    "exp": exponential.exp,
+    "exp2": exponential.exp2,
+    "expm1": exponential.expm1,
+    "fpowi": power.fpowi,
+    "ipowi": power.ipowi,
+    "log": logarithm.log,
+    "log10": logarithm.log10,
+    "log1p": logarithm.log1p,
+    "log2": logarithm.log2,
+    "powf": power.powf,
+    "rsqrt": power.rsqrt,
+    "sin": trigonometric.sin,
+    "sincos": trigonometric.sincos,
+    "sinh": exponential.sinh,
+    "tan": trigonometric.tan,
+    "tanh": exponential.tanh,
+}
+
+_FAST_FORMULAS = {
+    "cos": trigonometric.cos_fast,
+    "erf": error_function.erf_fast,
+    "exp": exponential.exp_fast,
+    "exp2": exponential.exp2_fast,
+    "log": logarithm.log_fast,
+    "log2": logarithm.log2_fast,
+    "sin": trigonometric.sin_fast,
+    "sincos": trigonometric.sincos_fast,
+    "tanh": exponential.tanh_fast,
+}
+
+EXPANSIONS = _table(_FORMULAS)
+"""Operation name -> fn(*operands, type=result type) -> value, or a tuple of values for math.sincos."""
+
+FAST_EXPANSIONS = _table(_FAST_FORMULAS)
+"""Looser and quicker, on f32, f16 and bf16; the bounds stand beside each function."""
+
+
+def _element(type_: ir.Type) -> str:
+    return str(type_.element_type if isinstance(type_, ir.ShapedType) else type_)
+
+
+def expand_math(module_op, *, fast: bool = False) -> int:
+    """Replaces every operation of `EXPANSIONS` below `module_op` in place; returns how many there were.
+
+    fast: take `FAST_EXPANSIONS` where they exist.  An operation with fastmath flag `afn`
+    (approximate functions) gets them in any case.
+    """
+    found = []
+
+    def visit(op):
+        if op.name in EXPANSIONS:
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module_op.operation.walk(visit)
+    for op in found:
+        _expand(op, fast)
+    return len(found)
+
+
+def _expand(op, fast: bool) -> None:
+    type_ = op.results[0].type
+    approximate = fast or ("fastmath" in op.attributes and "afn" in str(op.attributes["fastmath"]))
+    table = EXPANSIONS
+    if approximate and op.name in FAST_EXPANSIONS and _element(type_) != "f64":
+        table = FAST_EXPANSIONS
+    with op.location, ir.InsertionPoint(op):
+        new = table[op.name](*op.operands, type=type_)
+    for old, value in zip(op.results, new if isinstance(new, tuple) else (new,), strict=True):
+        old.replace_all_uses_with(value)
+    op.erase()

@@ -1,0 +1,50 @@
+"""The machine's own processor, as LLVM describes it."""
+
+import platform
+
+from vertebra.core.hooks import hookimpl
+from vertebra.core.target import Core, Target, VectorUnit
+from vertebra.lowering.cpu import CPU_STAGES
+
+_SIMPLE = VectorUnit(128, registers=32)
+
+
+def _vector_unit(arch: str, features: frozenset[str]) -> VectorUnit:
+    if arch == "x86_64":
+        half = {"f16"} if "+f16c" in features else set()
+        # Not bf16: vcvtneps2bf16 flushes subnormals to zero, so integer arithmetic converts it.
+        conversion = frozenset({"f32", "f64"} | half)
+        if "+avx512f" in features and "+avx512vl" in features:
+            return VectorUnit(512, registers=32, conversion=conversion)
+        if "+avx2" in features:
+            return VectorUnit(256, registers=16, scalar_operand=False, conversion=conversion)
+        return VectorUnit(128, registers=16, scalar_operand=False)
+    return _SIMPLE
+
+
+def _host_core() -> Core:
+    from vertebra.core.llvm import host_cpu
+
+    cpu, features = host_cpu()
+    arch = platform.machine()
+    return Core(
+        name="host",
+        target="host",
+        arch=arch,
+        triple=f"{arch}-unknown-linux-gnu",
+        isa=cpu,
+        vector=_vector_unit(arch, frozenset(features)),
+        cpu=cpu,
+        features=features,
+        description="the machine at hand",
+    )
+
+
+@hookimpl
+def vertebra_cores():
+    return [_host_core()]
+
+
+@hookimpl
+def vertebra_targets():
+    return [Target("host", stages=CPU_STAGES, description="the machine's own vector registers")]

@@ -1,0 +1,109 @@
+"""Loading into this process: LLVM's JIT linker where it serves, the system's loader otherwise."""
+
+import ctypes
+import functools
+import os
+import platform
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from vertebra.core import abi, elf, toolchain
+from vertebra.core.errors import LaunchError
+from vertebra.core.runtime import Binary, LoadedKernel, Slots, num_threads
+from vertebra.core.target import Core
+
+# vertebra_request in core/native/pool.h, without the slots.
+_REQUEST = "Qqiiii"
+# RuntimeDyld, the JIT's linker, is not complete on other machines.
+_JIT_ARCHS = ("x86_64", "aarch64")
+
+
+@functools.cache
+def _launch_function():
+    """`vertebra_launch_request` of the pool library, which is built on first use."""
+    native = Path(toolchain.__file__).parent / "native"
+    path = toolchain.build(
+        "libpool", [native / "pool.c"], "so", headers=[native / "pool.h"], flags=["-lpthread"]
+    )
+    function = ctypes.CDLL(str(path)).vertebra_launch_request
+    function.argtypes = (ctypes.c_char_p,)
+    function.restype = ctypes.c_int
+    return function
+
+
+_jit_lock = threading.Lock()
+
+
+def _jit(binary: Binary) -> tuple[int, object]:
+    """(address, what keeps it alive)"""
+    import llvmlite.binding as llvm
+
+    with _jit_lock:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(binary.object))
+        engine.finalize_object()
+        return engine.get_function_address(binary.name), engine
+
+
+def _dlopen(binary: Binary) -> tuple[int, object]:
+    """(address, what keeps it alive)"""
+    shared = toolchain.link_shared([binary.object], binary.core)
+    with tempfile.NamedTemporaryFile(suffix=".so") as file:
+        file.write(shared)
+        file.flush()
+        library = ctypes.CDLL(file.name)
+    function = getattr(library, binary.name, None)
+    return ctypes.cast(function, ctypes.c_void_p).value if function else 0, library
+
+
+class InProcessKernel:
+    """A kernel in this process's memory.  `address` is where its function starts."""
+
+    def __init__(self, binary: Binary):
+        self.name = binary.name
+        others = elf.undefined_symbols(binary.object).difference(abi.UNDEFINED_ALLOWED)
+        load = _jit if platform.machine() in _JIT_ARCHS and not others else _dlopen
+        self.address, self._owner = load(binary)
+        if not self.address:
+            raise LaunchError(f"the object of kernel {binary.name} exports no function of that name")
+        self._start = (self.address, binary.scratch_bytes)
+        self._threads = num_threads()
+        self._pack = Slots.of(binary).packer(_REQUEST)
+        self._launch = _launch_function()
+
+    def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
+        try:
+            status = self._launch(self._pack(*self._start, *grid, self._threads, args))
+        except LaunchError as error:
+            raise _name_kernel(error, self.name) from None
+        if status:
+            raise LaunchError(f"kernel {self.name} on grid {tuple(grid)}: {os.strerror(status)}")
+
+
+def _name_kernel(error: LaunchError, name: str) -> LaunchError:
+    if name in error.message:
+        return error
+    return LaunchError(f"kernel {name}: {error.message}", fix=error.fix)
+
+
+class InProcessRuntime:
+    """Runs kernels for cores of this machine's own architecture, on a pool of threads."""
+
+    name = "in-process"
+
+    def supports(self, core: Core) -> str | None:
+        if sys.platform != "linux":
+            return f"the thread pool runs on Linux, this is {sys.platform}"
+        machine = platform.machine()
+        if core.arch != machine:
+            return f"core {core.name} is {core.arch}, this machine is {machine}"
+        return None
+
+    def load(self, binary: Binary) -> LoadedKernel:
+        return InProcessKernel(binary)

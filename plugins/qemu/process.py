@@ -1,0 +1,231 @@
+"""The emulated process that runs kernels, and how to talk to it (plugins/qemu/runner.c)."""
+
+import functools
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from vertebra.core import toolchain
+from vertebra.core.errors import ConfigError, ToolError
+from vertebra.core.runtime import Emulator
+from vertebra.plugins.qemu.memory import SharedMemory
+
+LOAD, UNLOAD, LAUNCH, PING = range(1, 5)
+_OK, _FAILED, _FAULT = range(1, 4)
+_REQUEST = struct.Struct("<II")
+_REPLY = struct.Struct("<Ii5Q208s")
+
+_HERE = Path(__file__).parent
+_NATIVE = Path(toolchain.__file__).parent / "native"
+_SOURCES = (*(_HERE / name for name in ("runner.c", "loader.c", "traps.c")), _NATIVE / "pool.c")
+_HEADERS = (*(_HERE / name for name in ("loader.h", "traps.h")), _NATIVE / "pool.h", _NATIVE / "emulate.h")
+# Emulators work on saved registers; C code of our own that used vector registers would gain nothing.
+_FLAGS = ("-static", "-fno-vectorize", "-fno-slp-vectorize", "-mcpu=generic_rv64+m+a+f+d+c+v+zfh")
+
+
+@functools.cache
+def emulator_program() -> str:
+    """Path of QEMU's user-mode emulator.  Raises ToolError where it is missing."""
+    for name in ("qemu-riscv64", "qemu-riscv64-static"):
+        if path := shutil.which(name):
+            return path
+    raise ToolError(
+        "the RISC-V emulator qemu-riscv64 is not installed",
+        fix="apt-get install qemu-user (or qemu-user-static)",
+    )
+
+
+@functools.cache
+def emulator_version() -> tuple[int, int]:
+    """(major, minor) of the emulator."""
+    done = subprocess.run([emulator_program(), "--version"], capture_output=True, text=True, timeout=60)
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    if not found:
+        raise ToolError(
+            f"{emulator_program()} --version says {done.stdout.strip()!r}, which names no version"
+        )
+    return int(found[1]), int(found[2])
+
+
+def build_runner(emulators: Sequence[Emulator]) -> Path:
+    """The runner with `emulators` compiled in."""
+    table = " ".join(f"X({emulator.name})" for emulator in emulators)
+    return toolchain.build(
+        "runner",
+        [*_SOURCES, *(emulator.source for emulator in emulators)],
+        "exe",
+        headers=_HEADERS,
+        triple="riscv64-linux-musl",
+        flags=[*_FLAGS, f"-DEMULATORS={table}"],
+    )
+
+
+def time_limit() -> float:
+    """$VERTEBRA_TIMEOUT, the seconds that a launch may take; 300 where it is not set."""
+    text = os.environ.get("VERTEBRA_TIMEOUT", "300")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigError(
+            f"VERTEBRA_TIMEOUT is {text!r}", fix="set it to a number of seconds above 0, or unset it"
+        )
+    return seconds
+
+
+@attrs.frozen
+class Fault:
+    """A signal that ended a kernel.  Addresses are the emulated process's."""
+
+    signal: int
+    pc: int
+    address: int
+    word: int
+    base: int
+    memory: int
+    kernel: str
+
+
+class RunnerDied(Exception):
+    """The emulated process has ended; `fault` is what it said last, if anything."""
+
+    def __init__(self, reason: str, fault: Fault | None = None):
+        super().__init__(reason)
+        self.reason = reason
+        self.fault = fault
+
+
+class RequestFailed(Exception):
+    """The runner refused a request; it still lives."""
+
+    def __init__(self, reason: str, status: int):
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class RunnerProcess:
+    """One emulated process.
+
+    options: the emulator's own.  emulators: what to compile in.  enabled: names of those to use.
+    """
+
+    def __init__(self, options: Sequence[str], emulators: Sequence[Emulator], enabled: Sequence[str]):
+        self.memory = SharedMemory()
+        self.loaded: dict[object, int] = {}  # kernel's key -> module
+        self.discarded: list[object] = []  # keys of kernels to unload; appended to by finalizers
+        runner = build_runner(emulators)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
+        ours, theirs = socket.socketpair()
+        command = [emulator_program(), *options, str(runner)]
+        try:
+            self.process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(self.memory.file), ",".join(enabled)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=(theirs.fileno(), self.memory.file),
+                start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
+            )
+        except OSError as error:
+            raise ToolError(f"{command[0]} does not start: {error}") from None
+        finally:
+            theirs.close()
+        self._socket = ours
+        try:
+            self.request(PING, timeout=60)
+        except RunnerDied as died:
+            raise ToolError(f"the emulator did not start ({' '.join(command)}): {died.reason}") from None
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def unload_discarded(self) -> None:
+        """Unloads the kernels that nobody holds any more."""
+        while self.discarded:
+            module = self.loaded.pop(self.discarded.pop(), None)
+            if module is not None:
+                self.request(UNLOAD, module.to_bytes(8, "little"), timeout=time_limit())
+
+    def request(self, kind: int, payload: bytes = b"", *, timeout: float) -> int:
+        """Sends one request and returns its value.
+
+        Raises RequestFailed, or RunnerDied after which the process is gone.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            self._socket.settimeout(timeout)
+            self._socket.sendall(_REQUEST.pack(kind, len(payload)) + payload)
+            answer = b""
+            while len(answer) < _REPLY.size:
+                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+                part = self._socket.recv(_REPLY.size - len(answer))
+                if not part:
+                    raise self._died()
+                answer += part
+        except TimeoutError:
+            self.kill()
+            raise RunnerDied(f"it ran for more than {timeout:g} s") from None
+        except OSError:
+            raise self._died() from None
+        except BaseException:  # an interrupt: the answer that is still to come belongs to no one
+            self.kill()
+            raise
+        reply, status, value, address, word, base, memory, text = _REPLY.unpack(answer)
+        words = text.rstrip(b"\0").decode(errors="replace")
+        if reply == _FAULT:
+            fault = Fault(status, value, address, word, base, memory, words)
+            self.kill()
+            raise RunnerDied(signal.Signals(status).name, fault)
+        if reply == _FAILED:
+            raise RequestFailed(words, status)
+        return value
+
+    def _died(self) -> RunnerDied:
+        try:
+            status = self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            status = None
+        self.kill()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip()
+        if status is not None and status < 0:
+            how = f"the emulator was killed by {signal.Signals(-status).name}"
+        else:
+            how = f"the emulator ended with status {status}"
+        return RunnerDied(f"{how}: {said}" if said else how)
+
+    def finish(self, timeout: float = 10.0) -> None:
+        """Ends the process in order and waits for it."""
+        self._socket.close()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.memory.close()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self.process.kill()
+        self.process.wait()
+        self._socket.close()
+        self.memory.close()
+
+    def abandon(self) -> None:
+        """Lets go of a process that belongs to the parent of this one."""
+        self._socket.close()
+        self.memory.close()
+        self.process.returncode = 0  # it is not ours to wait for

@@ -1,0 +1,196 @@
+"""Kernels for RISC-V cores, run by QEMU's user-mode emulator on any other machine."""
+
+import atexit
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+from vertebra.core import toolchain
+from vertebra.core.errors import LaunchError, ToolError
+from vertebra.core.runtime import Binary, Emulator, LoadedKernel, Slots, address_of, num_threads, storage_of
+from vertebra.core.target import Core
+from vertebra.plugins.qemu import process
+from vertebra.plugins.qemu.memory import Placement
+from vertebra.plugins.qemu.process import RequestFailed, RunnerDied, RunnerProcess
+
+ZVFH = Emulator("emulate_zvfh", Path(__file__).parent / "emulate_zvfh.c", frozenset({"zvfh", "zvfhmin"}))
+MAX_VLEN = 1024
+# Extensions that QEMU 7.2 can switch, by LLVM's names; from version 8 on it calls them the same.
+_SWITCHES_7 = {"v": "v", "zba": "zba", "zbb": "zbb", "zbc": "zbc", "zbs": "zbs", "zfh": "Zfh"}
+# struct launch in runner.c, without the slots.
+_LAUNCH = "QQQqiiii"
+# A fault up to this far beyond the shared memory is told as one of the last argument.
+_NEAR = 16 << 20
+_MASKS = "mask the loads and stores of programs that reach over the edge"
+_keys = itertools.count()
+
+
+def cpu_option(core: Core) -> str:
+    """QEMU's -cpu for `core`: exactly the extensions that it has, as far as QEMU can tell them apart."""
+    switches = _SWITCHES_7
+    if process.emulator_version() >= (8, 0):
+        switches = {name: name for name in switches}
+    has = {feature[1:] for feature in core.features if feature.startswith("+")}
+    options = {qemu: str(name in has).lower() for name, qemu in switches.items()}
+    if "v" in has:
+        options |= {"vlen": str(core.vlen), "elen": "64", "vext_spec": "v1.0"}
+    options |= core.emulator
+    return ",".join(["rv64", *(f"{name}={value}" for name, value in options.items())])
+
+
+class QemuKernel:
+    """A kernel that the emulated process loads when it first runs there."""
+
+    def __init__(self, runtime: "QemuRuntime", binary: Binary):
+        self.name = binary.name
+        self.binary = binary
+        self.shared_object = toolchain.link_shared([binary.object], binary.core)
+        self.nanoseconds: int | None = None  # what the last launch took, by the emulated clock
+        self._runtime = runtime
+        self._slots = Slots.of(binary)
+        self._pack = self._slots.packer(_LAUNCH, int)
+        self._threads = num_threads()
+        self._key = next(_keys)
+        weakref.finalize(self, runtime.discard, binary.core, self._key)
+
+    def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
+        with self._runtime.lock:
+            self.launch_on(self._runtime.runner(self.binary.core), grid, args, self._threads)
+
+    def start_process(self, options: Sequence[str]) -> RunnerProcess:
+        """A process of its own for this kernel's core; the caller ends it.  options: the emulator's."""
+        return self._runtime.start(self.binary.core, options)
+
+    def launch_on(
+        self, runner: RunnerProcess, grid: tuple[int, int, int], args: Sequence, threads: int
+    ) -> None:
+        """`launch` in a process of the caller's choice, on `threads` threads."""
+        try:
+            pointers = {i: args[i] for i in sorted(self._slots.pointers) if i < len(args)}
+            placement = Placement({i: storage_of(pointer) for i, pointer in pointers.items()})
+            values = [
+                placement.offset_of(address_of(arg)) if i in pointers else arg for i, arg in enumerate(args)
+            ]
+        except LaunchError as error:
+            raise LaunchError(f"kernel {self.name}: {error.message}", fix=error.fix) from None
+        where = f"kernel {self.name} on grid {tuple(grid)}"
+        mapped = 0
+        try:
+            module = self._load_on(runner)
+            placement.copy_in(runner.memory)
+            mapped = runner.memory.nbytes
+            payload = self._pack(module, mapped, 0, self.binary.scratch_bytes, *grid, threads, values)
+            self.nanoseconds = runner.request(process.LAUNCH, payload, timeout=process.time_limit())
+        except RequestFailed as failed:
+            why = ": ".join(filter(None, (failed.reason, failed.status and os.strerror(failed.status))))
+            raise LaunchError(f"{where}: {why}") from None
+        except RunnerDied as died:
+            raise self._explain(where, died, placement, mapped) from None
+        placement.copy_out(runner.memory)
+        if stray := placement.stray_write(runner.memory):
+            raise LaunchError(f"{where} {stray}", fix=_MASKS)
+
+    def _load_on(self, runner: RunnerProcess) -> int:
+        module = runner.loaded.get(self._key)
+        if module is None:
+            count = len(self._slots.signature)
+            payload = count.to_bytes(8, "little") + bytes(i in self._slots.pointers for i in range(count))
+            payload += self.name.encode() + b"\0" + self.shared_object
+            module = runner.request(process.LOAD, payload, timeout=process.time_limit())
+            runner.loaded[self._key] = module
+        return module
+
+    def _explain(self, where: str, died: RunnerDied, placement: Placement, mapped: int) -> LaunchError:
+        message = f"{where} died in the emulator: {died.reason}"
+        fault = died.fault
+        if fault is None:
+            fix = "raise VERTEBRA_TIMEOUT (seconds)" if "ran for more than" in died.reason else None
+            return LaunchError(message, fix=fix)
+        at = f"{fault.kernel}+{fault.pc - fault.base:#x}" if fault.base else f"{fault.pc:#x}"
+        if died.reason == "SIGILL":
+            return LaunchError(
+                f"{message} at {at}: there is no instruction {fault.word:#010x}, or not in this state",
+                fix=f"check the features of core {self.binary.core.name}, and that an emulator serves them",
+            )
+        offset = fault.address - fault.memory
+        if placement.storages and 0 <= offset < mapped + _NEAR:
+            return LaunchError(f"{message} at {at}, accessing {placement.describe(offset)}", fix=_MASKS)
+        return LaunchError(f"{message} at {at}, accessing address {fault.address:#x}", fix=_MASKS)
+
+
+class QemuRuntime:
+    """Runs kernels for riscv64 cores in processes of the emulator, one for each kind of core.
+
+    emulators: software for instructions that the emulator lacks; a core gets those that serve
+    one of its features.  Extend it before the first launch.
+    """
+
+    name = "qemu"
+
+    def __init__(self, emulators: Sequence[Emulator] = (ZVFH,)):
+        self.emulators = list(emulators)
+        self.lock = threading.RLock()
+        self._runners: dict[tuple, RunnerProcess] = {}
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def supports(self, core: Core) -> str | None:
+        if core.arch != "riscv64":
+            return f"core {core.name} is {core.arch}, the emulator is for riscv64"
+        try:
+            process.emulator_version()
+        except ToolError as error:
+            return str(error)
+        if core.vlen > MAX_VLEN and "+v" in core.features:
+            return (
+                f"core {core.name} has vector registers of {core.vlen} bits, the emulator {MAX_VLEN} at most"
+            )
+        return None
+
+    def load(self, binary: Binary) -> LoadedKernel:
+        return QemuKernel(self, binary)
+
+    def start(self, core: Core, options: Sequence[str] = ()) -> RunnerProcess:
+        """A new process for `core`; the caller ends it.  options: more of the emulator's own."""
+        serving = [e.name for e in self.emulators if not e.features.isdisjoint(f[1:] for f in core.features)]
+        return RunnerProcess(["-cpu", cpu_option(core), *options], self.emulators, serving)
+
+    def runner(self, core: Core) -> RunnerProcess:
+        """The living process for `core`.  Hold `lock` while using it."""
+        key = self._key(core)
+        runner = self._runners.get(key)
+        if runner is not None:
+            try:
+                runner.unload_discarded()
+            except RunnerDied:
+                runner.kill()
+            if runner.alive:
+                return runner
+            runner.kill()
+        runner = self._runners[key] = self.start(core)
+        return runner
+
+    def _after_fork(self) -> None:
+        """The parent's processes are not the child's, and another thread may have held the lock."""
+        self.lock = threading.RLock()
+        for runner in self._runners.values():
+            runner.abandon()
+        self._runners = {}
+
+    def discard(self, core: Core, kernel: object) -> None:
+        """Marks a kernel that nobody holds any more; it is unloaded before the next launch."""
+        runner = self._runners.get(self._key(core))
+        if runner is not None:
+            runner.discarded.append(kernel)
+
+    def _key(self, core: Core) -> tuple:
+        return core.features, core.vlen, tuple(sorted(core.emulator.items()))
+
+    def close(self) -> None:
+        """Ends all processes.  The next launch starts new ones."""
+        while self._runners:
+            _, runner = self._runners.popitem()
+            runner.finish()

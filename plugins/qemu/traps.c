@@ -1,0 +1,158 @@
+#define _GNU_SOURCE
+#include "traps.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "emulate.h"
+
+/* EMULATORS is a list of X(function), made by who builds the program. */
+#define X(name) extern vertebra_emulator name;
+EMULATORS
+#undef X
+
+static const struct {
+  const char *name;
+  vertebra_emulator *run;
+} table[] = {
+#define X(name) {#name, name},
+    EMULATORS
+#undef X
+    {NULL, NULL},
+};
+
+static bool enabled[sizeof table / sizeof *table];
+
+/* Reads by halves: a word may straddle two pages. */
+static uint32_t word_at(uint64_t pc) {
+  const uint16_t *half = (const uint16_t *)pc;
+  return (half[0] & 3) == 3 ? half[0] | (uint32_t)half[1] << 16 : half[0];
+}
+
+/* Called by the handler below with the saved vector registers and {vl, vtype, vstart}. */
+__attribute__((used)) void vertebra_trap(siginfo_t *info, ucontext_t *context, uint8_t *v, uint64_t csr[3],
+                                         uint64_t vlenb) {
+  uint64_t *gregs = (uint64_t *)context->uc_mcontext.__gregs; /* [0] is the pc */
+  uint64_t pc = gregs[0];
+  uint32_t word = word_at(pc);
+  struct vertebra_hart hart = {
+      .v = v, .vlenb = vlenb, .vl = csr[0], .vtype = csr[1], .vstart = csr[2],
+      .x = gregs,
+      .f = (uint64_t *)context->uc_mcontext.__fpregs.__d.__f,
+      .fcsr = (uint32_t *)&context->uc_mcontext.__fpregs.__d.__fcsr,
+  };
+  for (int i = 0; table[i].run; i++) {
+    if (!enabled[i])
+      continue;
+    enum vertebra_emulation result = table[i].run(word, &hart);
+    if (result == VERTEBRA_NOT_MINE)
+      continue;
+    if (result == VERTEBRA_ILLEGAL)
+      break;
+    gregs[0] = pc + 4;
+    csr[0] = hart.vl;
+    csr[1] = hart.vtype;
+    csr[2] = hart.vstart;
+    return;
+  }
+  report_fault(SIGILL, pc, (uint64_t)info->si_addr, word);
+}
+
+/* The signal frame of QEMU has no vector registers, so the handler itself keeps them: it saves
+ * them before any C code can use one, and loads them, as the emulator left them, afterwards.
+ * The return from the signal restores x and f registers from the frame, s registers included. */
+__attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t *info, void *context) {
+  __asm__ volatile(
+      "mv s0, sp\n"
+      "mv s3, ra\n"
+      "csrr s1, vlenb\n"
+      "addi sp, sp, -32\n"
+      "csrr t0, vl\n"
+      "csrr t1, vtype\n"
+      "csrr t2, vstart\n"
+      "sd t0, 0(sp)\n"
+      "sd t1, 8(sp)\n"
+      "sd t2, 16(sp)\n"
+      "mv s2, sp\n"
+      "csrw vstart, zero\n"
+      "slli t0, s1, 5\n"
+      "sub sp, sp, t0\n"
+      "andi sp, sp, -16\n"
+      "slli t0, s1, 3\n"
+      "mv t1, sp\n"
+      "vs8r.v v0, (t1)\n"
+      "add t1, t1, t0\n"
+      "vs8r.v v8, (t1)\n"
+      "add t1, t1, t0\n"
+      "vs8r.v v16, (t1)\n"
+      "add t1, t1, t0\n"
+      "vs8r.v v24, (t1)\n"
+      "mv s4, t0\n"
+      "mv s5, sp\n"
+      "mv a0, a1\n"
+      "mv a1, a2\n"
+      "mv a2, sp\n"
+      "mv a3, s2\n"
+      "mv a4, s1\n"
+      "call vertebra_trap\n"
+      "mv t1, s5\n"
+      "vl8re8.v v0, (t1)\n"
+      "add t1, t1, s4\n"
+      "vl8re8.v v8, (t1)\n"
+      "add t1, t1, s4\n"
+      "vl8re8.v v16, (t1)\n"
+      "add t1, t1, s4\n"
+      "vl8re8.v v24, (t1)\n"
+      "ld t0, 0(s2)\n"
+      "ld t1, 8(s2)\n"
+      "ld t2, 16(s2)\n"
+      "vsetvl zero, t0, t1\n"
+      "csrw vstart, t2\n"
+      "mv sp, s0\n"
+      "mv ra, s3\n"
+      "ret\n");
+}
+
+static void on_fault(int number, siginfo_t *info, void *context) {
+  const ucontext_t *at = context;
+  report_fault(number, at->uc_mcontext.__gregs[0], (uint64_t)info->si_addr, 0);
+}
+
+void traps_prepare_thread(void) {
+  stack_t stack = {.ss_size = 32 << 10};
+  if ((stack.ss_sp = malloc(stack.ss_size)))
+    sigaltstack(&stack, NULL);
+}
+
+static const char *enable(const char *names) {
+  while (*names) {
+    size_t length = strcspn(names, ",");
+    bool known = false;
+    for (int i = 0; table[i].run; i++)
+      if (strlen(table[i].name) == length && !strncmp(table[i].name, names, length))
+        known = enabled[i] = true;
+    if (!known)
+      return names;
+    names += length + (names[length] == ',');
+  }
+  return NULL;
+}
+
+const char *traps_install(const char *emulators) {
+  const char *unknown = enable(emulators);
+  if (unknown)
+    return unknown;
+  struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER};
+  action.sa_sigaction = on_illegal_instruction;
+  sigaction(SIGILL, &action, NULL);
+  action.sa_flags |= SA_ONSTACK;
+  action.sa_sigaction = on_fault;
+  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGTRAP};
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+    sigaction(faults[i], &action, NULL);
+  traps_prepare_thread();
+  return NULL;
+}

@@ -1,0 +1,154 @@
+"""Triton's back-end class: Triton makes `ttir`, vertebra the rest.
+
+Import `triton` before this module; Triton loads it while it looks for its back ends.
+"""
+
+import functools
+import json
+
+import attrs
+from triton._C.libtriton import ir, passes
+from triton.backends.compiler import BaseBackend, GPUTarget
+
+from vertebra.core import cache, hooks
+from vertebra.core.select import find_core
+from vertebra.core.target import Core
+from vertebra.plugins.triton.options import VertebraOptions, parse_options
+
+BACKEND = "vertebra"
+BINARY = "vbin"  # the last stage, and the suffix of its files in Triton's cache
+_FLOATS = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
+
+
+def target_for(core: Core) -> GPUTarget:
+    """What Triton's interfaces call a target."""
+    return GPUTarget(BACKEND, core.name, 1)
+
+
+@functools.cache
+def _core_digest(core: Core) -> str:
+    return cache.key(attrs.asdict(core))
+
+
+def make_ttir(module, options: VertebraOptions):
+    """Triton's own clean-up passes on a fresh module, every call inlined; the `ttir` stage.
+
+    Block pointers and tensor descriptors stay whole, except for descriptors that are
+    arguments: those become a pointer, sizes and strides, which can be passed.
+    """
+    always_inline = ir.builder(module.context).get_bool_attr(False)
+
+    def inline(op):
+        if op.get_name() == "tt.func":
+            module.get_function(op.get_str_attr("sym_name")).set_attr("noinline", always_inline)
+
+    module.walk(inline)
+    manager = ir.pass_manager(module.context)
+    manager.enable_debug()
+    passes.common.add_inliner(manager)
+    if any("tensordesc" in kind for kind in argument_types(module)):
+        passes.ttir.add_rewrite_tensor_descriptor_to_pointer(manager)
+    passes.common.add_canonicalizer(manager)
+    passes.ttir.add_combine(manager)
+    passes.ttir.add_reorder_broadcast(manager)
+    passes.common.add_cse(manager)
+    passes.common.add_symbol_dce(manager)
+    passes.ttir.add_loop_unroll(manager)
+    manager.run(module, "make_ttir")
+    return module
+
+
+def argument_types(module) -> tuple[str, ...]:
+    """The kernel's run-time arguments in Triton's type names ('*fp32', 'i32', ...)."""
+    function = module.get_function(module.get_entry_func_name())
+    return tuple(type_name(kind) for kind in module.get_function_signature(function))
+
+
+def type_name(kind: str) -> str:
+    """'*f32' -> '*fp32'; a type that is not spelt differently stays as it is."""
+    pointer, scalar = ("*", kind[1:]) if kind.startswith("*") else ("", kind)
+    return pointer + _FLOATS.get(scalar, scalar)
+
+
+def make_binary(module, metadata: dict, options: VertebraOptions) -> bytes:
+    """The `vbin` stage: one line of JSON, then the object."""
+    from vertebra.core.compile import compile
+
+    name = module.get_entry_func_name()
+    binary = compile(
+        module.str(),
+        find_core(options.core),
+        options.code_options(),
+        name=name,
+        signature=argument_types(module),
+    )
+    metadata["name"] = name
+    # What host code divides a budget by is never 0.
+    metadata["shared"] = max(1, binary.scratch_bytes)
+    head = {
+        "name": name,
+        "core": options.core,
+        "signature": binary.signature,
+        "scratch_bytes": binary.scratch_bytes,
+    }
+    return json.dumps(head).encode() + b"\n" + binary.object
+
+
+def read_binary(data: bytes):
+    """The `vertebra.core.runtime.Binary` in the bytes of a `vbin` stage."""
+    from vertebra.core.runtime import Binary
+
+    head, _, obj = data.partition(b"\n")
+    fields = json.loads(head)
+    return Binary(
+        name=fields["name"],
+        object=obj,
+        scratch_bytes=fields["scratch_bytes"],
+        signature=tuple(fields["signature"]),
+        core=find_core(fields["core"]),
+    )
+
+
+def _min_dot_size(lhs, rhs) -> tuple[int, int, int]:
+    return (1, 1, 1)
+
+
+class VertebraBackend(BaseBackend):
+    """One per core; made by Triton for a target of backend "vertebra"."""
+
+    binary_ext = BINARY
+
+    def __init__(self, target: GPUTarget):
+        super().__init__(target)
+        from vertebra.plugins.triton import arguments
+
+        arguments.install()
+
+    @staticmethod
+    def supports_target(target: GPUTarget) -> bool:
+        return target.backend == BACKEND
+
+    def hash(self) -> str:
+        return f"{BACKEND}-{_core_digest(find_core(self.target.arch))}-{hooks.fingerprint()}"
+
+    def parse_options(self, options: dict) -> VertebraOptions:
+        return parse_options(options, self.target.arch)
+
+    def pack_metadata(self, metadata):
+        return ()
+
+    def get_codegen_implementation(self, options: VertebraOptions) -> dict:
+        from vertebra.plugins.triton.float8 import convert_custom_types
+
+        return {"min_dot_size": _min_dot_size, "convert_custom_types": convert_custom_types}
+
+    def get_module_map(self) -> dict:
+        """Interface module -> its implementation for this back end."""
+        return {}
+
+    def load_dialects(self, context) -> None:
+        """Triton's own dialects suffice."""
+
+    def add_stages(self, stages: dict, options: VertebraOptions, language) -> None:
+        stages["ttir"] = lambda module, metadata: make_ttir(module, options)
+        stages[BINARY] = lambda module, metadata: make_binary(module, metadata, options)

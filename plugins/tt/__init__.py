@@ -1,0 +1,27 @@
+"""Triton's own dialect, and the way from it to linalg."""
+
+from vertebra.core.hooks import hookimpl
+from vertebra.core.target import Lowering, Phase
+
+
+@hookimpl
+def vertebra_dialects():
+    from vertebra.dialects.tt import Tt
+    from vertebra.dialects.tts import Tts
+
+    return [Tt, Tts]
+
+
+@hookimpl
+def vertebra_lowerings():
+    """Functions come first and their signatures last, so that memory operations find pointers in between."""
+    from vertebra.lowering import total_arith, tt_to_func, tt_to_linalg
+
+    return [
+        Lowering("convert-functions", Phase.STRUCTURE, tt_to_func.convert_functions),
+        Lowering("tt-to-linalg", Phase.LOWER, tt_to_linalg.lower_compute),
+        Lowering("convert-signatures", Phase.LOWER, tt_to_func.convert_signatures),
+        Lowering("make-arith-total", Phase.FINISH, total_arith.make_arith_total),
+        Lowering("cleanup", Phase.FINISH, "canonicalize{max-iterations=2},cse"),
+        Lowering("check-lowered", Phase.FINISH, tt_to_linalg.check_lowered),
+    ]

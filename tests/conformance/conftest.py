@@ -1,0 +1,63 @@
+"""`--core NAME` and the fixtures of the conformance suite.
+
+Every installed core is tested; `--core NAME`, which may be repeated, restricts the run.  With
+TRITON_INTERPRET=1, `--core interpreter` runs the table in Triton's own interpreter instead: that
+checks the kernels and the references, without anything of ours.
+"""
+
+import pytest
+
+from .case import INTERPRETER
+
+
+def pytest_addoption(parser):
+    parser.addoption("--core", action="append", dest="core", help="test this core only (repeatable)")
+
+
+def installed_cores() -> list[str]:
+    """The names of all cores that any plugin declares."""
+    from vertebra.core import hooks
+
+    return list(hooks.cores())
+
+
+def pytest_generate_tests(metafunc):
+    if "core" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("core", default=None) or installed_cores()
+        metafunc.parametrize("core", chosen, scope="session")
+
+
+@pytest.fixture(scope="session")
+def runnable():
+    """A function of a core's name that skips the test where nothing here can run that core."""
+    from vertebra.core import select
+    from vertebra.core.errors import LaunchError
+
+    reasons = {}
+
+    def check(core: str) -> None:
+        if core not in reasons:
+            try:
+                select.runtime_for(select.find_core(core))
+                reasons[core] = None
+            except LaunchError as error:
+                reasons[core] = str(error)
+        if reasons[core] is not None:
+            pytest.skip(reasons[core])
+
+    return check
+
+
+@pytest.fixture
+def run(request):
+    """run(core, kernel, grid, args, meta): one launch of `kernel[grid](**args, **meta)` on `core`."""
+
+    def launch(core: str, kernel, grid, args: dict, meta: dict) -> None:
+        if core != INTERPRETER:
+            request.getfixturevalue("runnable")(core)
+            from vertebra.core import select
+
+            select.set_core(core)
+        kernel[grid](**args, **meta)
+
+    return launch

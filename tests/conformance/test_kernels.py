@@ -1,0 +1,39 @@
+"""Every case of the table, on every core."""
+
+import pytest
+
+from . import (
+    cases_arithmetic,
+    cases_atomics,
+    cases_blocks,
+    cases_control,
+    cases_dot,
+    cases_launch,
+    cases_memory,
+    cases_reduce,
+    cases_shape,
+)
+from .case import check
+
+FAMILIES = (
+    cases_arithmetic,
+    cases_memory,
+    cases_blocks,
+    cases_control,
+    cases_reduce,
+    cases_dot,
+    cases_shape,
+    cases_atomics,
+    cases_launch,
+)
+CASES = [case for family in FAMILIES for case in family.CASES]
+
+
+def test_ids_are_unique():
+    ids = [case.id for case in CASES]
+    assert sorted(set(ids)) == sorted(ids)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_agrees_with_numpy(case, core, run):
+    check(case, core, run)

@@ -1,0 +1,68 @@
+"""Runs functions on tensors by upstream passes alone, so that a lowering is judged by numbers."""
+
+import ctypes
+import importlib
+
+import numpy as np
+
+from vertebra.core import mlir
+from vertebra.core.mlir import passmanager
+
+_PIPELINE = (
+    "convert-elementwise-to-linalg",
+    "one-shot-bufferize{bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map}",
+    "buffer-results-to-out-params{hoist-static-allocs modify-public-functions}",
+    "convert-linalg-to-loops",
+    "expand-strided-metadata",
+    "lower-affine",
+    "convert-scf-to-cf",
+    "arith-expand",
+    "convert-math-to-llvm",
+    "convert-math-to-libm",
+    "convert-arith-to-llvm",
+    "convert-index-to-llvm",
+    "finalize-memref-to-llvm",
+    "convert-cf-to-llvm",
+    "func.func(llvm-request-c-wrappers)",
+    "convert-func-to-llvm",
+    "convert-ub-to-llvm",
+    "reconcile-unrealized-casts",
+)
+
+
+def evaluate(module, name: str, *inputs, out: list[tuple[tuple[int, ...], type]]) -> list[np.ndarray]:
+    """Results of function `name` of `module`, all tensors, for arrays and scalars `inputs`.
+
+    out: (shape, dtype) of each result.  The module is used up.
+    """
+    module.operation.verify()
+    passmanager.PassManager.parse(f"builtin.module({','.join(_PIPELINE)})", module.context).run(module.operation)
+    engine = importlib.import_module(f"{mlir.PROVIDER}.execution_engine").ExecutionEngine(module, opt_level=0)
+    results = [np.empty(shape, dtype) for shape, dtype in out]
+    cells = [_cell(v) for v in (*inputs, *results)]
+    pointers = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(c) for c in cells])
+    engine.invoke(name, *[ctypes.cast(p, ctypes.POINTER(ctypes.c_void_p)) for p in pointers])
+    return results
+
+
+def _cell(value):
+    """What the packed calling convention points to: a pointer to a descriptor, or the scalar itself."""
+    if not isinstance(value, np.ndarray):
+        return (ctypes.c_int32 if isinstance(value, int) else ctypes.c_float)(value)
+    rank = value.ndim
+
+    class Descriptor(ctypes.Structure):
+        _fields_ = [
+            ("allocated", ctypes.c_void_p),
+            ("aligned", ctypes.c_void_p),
+            ("offset", ctypes.c_int64),
+            *([("shape", ctypes.c_int64 * rank), ("strides", ctypes.c_int64 * rank)] if rank else []),
+        ]
+
+    address = value.ctypes.data
+    descriptor = Descriptor(address, address, 0)
+    for d in range(rank):
+        descriptor.shape[d] = value.shape[d]
+        descriptor.strides[d] = value.strides[d] // value.itemsize
+    pointer = ctypes.pointer(descriptor)
+    return pointer
