@@ -27,8 +27,8 @@ BLOCK = 4096  # elements a call of a compiled function computes
 DTYPES = {"f32": np.float32, "f64": np.float64}
 _PIPELINE = (
     "builtin.module(convert-scf-to-cf,convert-vector-to-llvm,finalize-memref-to-llvm,convert-math-to-llvm,"
-    "convert-arith-to-llvm,convert-ub-to-llvm,convert-cf-to-llvm,convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},"
-    "reconcile-unrealized-casts)"
+    "convert-arith-to-llvm,convert-ub-to-llvm,convert-cf-to-llvm,"
+    "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},reconcile-unrealized-casts)"
 )
 _KERNEL = """
 func.func @kernel(%rounds: index, {parameters}, %out: memref<{block}x{out}>) {{
@@ -57,8 +57,16 @@ def source(op: str, element: str, *, lanes: int = 16, integer: str | None = None
     if lanes > 1 and element == "f64":
         lanes //= 2
     shaped = (lambda t: f"vector<{lanes}x{t}>") if lanes > 1 else (lambda t: t)
-    load = "%x{n} = vector.load %p{n}[%i] : memref<{b}x{t}>, {s}" if lanes > 1 else "%x{n} = memref.load %p{n}[%i] : memref<{b}x{t}>"
-    store = "vector.store %r, %out[%i] : memref<{b}x{t}>, {s}" if lanes > 1 else "memref.store %r, %out[%i] : memref<{b}x{t}>"
+    load = (
+        "%x{n} = vector.load %p{n}[%i] : memref<{b}x{t}>, {s}"
+        if lanes > 1
+        else "%x{n} = memref.load %p{n}[%i] : memref<{b}x{t}>"
+    )
+    store = (
+        "vector.store %r, %out[%i] : memref<{b}x{t}>, {s}"
+        if lanes > 1
+        else "memref.store %r, %out[%i] : memref<{b}x{t}>"
+    )
     return _KERNEL.format(
         parameters=", ".join(f"%p{n}: memref<{BLOCK}x{t}>" for n, t in enumerate(types)),
         block=BLOCK,
@@ -127,7 +135,7 @@ class Jit:
 
 
 def _c(function: Callable) -> Callable:
-    """`function` of Python's math module on arrays of f64; errors become what IEEE 754 says for erf and friends."""
+    """`function` of Python's math module on arrays of f64."""
     return np.vectorize(function, otypes=[np.float64])
 
 
@@ -161,8 +169,9 @@ FUNCTIONS: dict[str, tuple[Callable | None, Callable, Callable | None]] = {
 }
 # Where most of the samples lie; the rest are spread over all bit patterns.
 RANGES = {
-    "exp": (-104, 89), "exp2": (-151, 129), "expm1": (-20, 89), "sin": (-40, 40), "cos": (-40, 40), "tan": (-40, 40),
-    "asin": (-1, 1), "acos": (-1, 1), "atan": (-5, 5), "sinh": (-90, 90), "cosh": (-90, 90), "tanh": (-10, 10),
+    "exp": (-104, 89), "exp2": (-151, 129), "expm1": (-20, 89), "sin": (-40, 40), "cos": (-40, 40),
+    "tan": (-40, 40), "asin": (-1, 1), "acos": (-1, 1), "atan": (-5, 5), "sinh": (-90, 90), "cosh": (-90, 90),
+    "tanh": (-10, 10),
     "asinh": (-5, 5), "acosh": (1, 5), "atanh": (-1, 1), "erf": (-4, 4), "erfc": (-4, 10.5), "cbrt": (-8, 8),
     "log1p": (-1, 3), "powf": (0, 4), "atan2": (-3, 3),
 }  # fmt: skip
@@ -173,10 +182,46 @@ def samples(name: str, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarr
     rng = np.random.default_rng(seed)
     info = np.finfo(dtype)
     integers = np.uint32 if dtype is np.float32 else np.uint64
-    specials = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 10.0, math.pi, math.e, info.tiny, info.smallest_subnormal, info.max]
-    specials += [info.tiny * (1 - info.eps), 1 - info.epsneg, 1 + info.eps, np.inf, np.nan, math.sqrt(0.5), math.sqrt(2)]
-    specials += [math.log(info.max), -math.log(info.tiny), -math.log(info.smallest_subnormal), *np.arange(1, 50) * math.pi / 2]
-    specials += [math.log2(info.max), -math.log2(info.tiny), 88.72284, 89.41599, 710.47586, 1024.0, 128.0, 2.0**30, 2.0**84]
+    specials = [
+        0.0,
+        0.5,
+        1.0,
+        1.5,
+        2.0,
+        3.0,
+        10.0,
+        math.pi,
+        math.e,
+        info.tiny,
+        info.smallest_subnormal,
+        info.max,
+    ]
+    specials += [
+        info.tiny * (1 - info.eps),
+        1 - info.epsneg,
+        1 + info.eps,
+        np.inf,
+        np.nan,
+        math.sqrt(0.5),
+        math.sqrt(2),
+    ]
+    specials += [
+        math.log(info.max),
+        -math.log(info.tiny),
+        -math.log(info.smallest_subnormal),
+        *np.arange(1, 50) * math.pi / 2,
+    ]
+    specials += [
+        math.log2(info.max),
+        -math.log2(info.tiny),
+        88.72284,
+        89.41599,
+        710.47586,
+        1024.0,
+        128.0,
+        2.0**30,
+        2.0**84,
+    ]
     one_sided = np.array(specials).astype(dtype)
     fixed = np.concatenate([one_sided, -one_sided])
     low, high = RANGES.get(name, (0, 10))
@@ -196,7 +241,9 @@ def samples(name: str, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarr
         return (x,)
     y = column()
     if name == "powf":
-        y = np.where(rng.random(count) < 0.5, rng.uniform(-60, 60, count), rng.integers(-30, 31, count)).astype(dtype)
+        y = np.where(
+            rng.random(count) < 0.5, rng.uniform(-60, 60, count), rng.integers(-30, 31, count)
+        ).astype(dtype)
     pairs = np.array(np.meshgrid(fixed[:19], fixed[:19])).reshape(2, -1)
     signs = rng.choice(np.array([-1, 1], dtype), pairs.shape)
     n = min(pairs.shape[1], count)
@@ -231,7 +278,9 @@ def ulp_errors(got: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray
     with np.errstate(all="ignore"):
         _, exponent = np.frexp(high)
         ulp = np.ldexp(1.0, np.maximum(exponent, info.minexp + 1) - info.nmant - 1)
-        wide = np.clip(got.astype(np.float64), -limit, limit)  # the step from the largest number to infinity is one ULP
+        wide = np.clip(
+            got.astype(np.float64), -limit, limit
+        )  # the step from the largest number to infinity is one ULP
         error = np.abs((wide - np.clip(high, -limit, limit)) - low) / ulp
         rounded = high.astype(got.dtype)
     error[np.isnan(high) != np.isnan(got)] = np.inf
@@ -243,7 +292,9 @@ def ulp_errors(got: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", help="functions; all of them by default")
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--fast", action="store_true", help="the looser variants")
@@ -261,7 +312,9 @@ def main() -> None:
             at = ", ".join(f"{x[worst]:.9g}" for x in arrays)
             line = f"{name:10} {element:4} {error[worst]:9.3f} {at:>28}"
             if not options.no_speed:
-                low, high = np.clip(RANGES.get(name, (0, 10)), -80, 80)  # subnormal results are slow on some hosts
+                low, high = np.clip(
+                    RANGES.get(name, (0, 10)), -80, 80
+                )  # subnormal results are slow on some hosts
                 timed = [np.random.default_rng(1).uniform(low, high, BLOCK).astype(dtype) for _ in arrays]
                 line += f" {kernel.rate(*timed):7.2f} {_numpy_rate(FUNCTIONS[name][2], timed)}"
             print(line, flush=True)

@@ -19,6 +19,6 @@ def context():
         ctx.enable_multithreading(False)
         with ctx, ir.Location.unknown():
             for dialect in hooks.dialects().values():
-                dialect.load(register=False, reload=False)
+                dialect.load()
         _local.context = ctx
     return _local.context

@@ -18,13 +18,18 @@ absent, and the two declarations that the reader and printer of `core.assembly` 
 import contextlib
 import inspect
 import re
-from typing import ClassVar
+import sys
+from collections.abc import Sequence
+from typing import ClassVar, get_origin
 
 from vertebra.core.errors import CompileError
-from vertebra.core.mlir import ext, ir, passmanager
+from vertebra.core.mlir import PROVIDER, ext, ir, irdl, passmanager
 
 # Dialects that some context has loaded, by namespace: those whose text can be read.
 LOADED: dict[str, type] = {}
+
+# How many values of different types one operand or result field can have.
+AT_MOST = 32
 
 
 class EnumAttr(ir.IntegerAttr):
@@ -134,7 +139,7 @@ class I64ArrayAttr(ir.DenseI64ArrayAttr):
         return ir.DenseI64ArrayAttr.get(list(values))
 
 
-class optional:  # noqa: N801 - reads as a keyword where ops are declared
+class optional:
     """An attribute that may be absent; IRDL itself knows only attributes that must be there.
 
     kind: one of the classes above, or a class of `ir`.
@@ -197,45 +202,123 @@ class Operation(ext.Operation):
         for field, kind in kinds.items():
             if inspect.isclass(kind) and issubclass(kind, EnumAttr):
                 setattr(cls, field, property(lambda op, f=field, k=kind: k(op.attributes[f])))
-        _ranges(cls, [f for f in cls._fields if isinstance(f, ext.OperandDef)], "operands")
-        _ranges(cls, [f for f in cls._fields if isinstance(f, ext.ResultDef)], "results")
-        cls.__init__ = _builder(cls.__init__, kinds, cls.optional_attributes)
+        cls.inputs = Side([f for f in cls._fields if isinstance(f, ext.OperandDef)], "operandSegmentSizes")
+        cls.outputs = Side([f for f in cls._fields if isinstance(f, ext.ResultDef)], "resultSegmentSizes")
+        for side, kind in ((cls.inputs, "operands"), (cls.outputs, "results")):
+            if any(f.variadicity.name != "single" for f in side.fields):
+                for index, field in enumerate(side.fields):
+                    setattr(cls, field.name, side.accessor(index, kind))
+        cls.__init__ = _builder(cls, kinds)
+
+    @classmethod
+    def _emit_operation(cls) -> None:
+        """What `ext` emits, but for fields of mixed types."""
+        lowering = _Constraints(cls._dialect_obj)
+        with ir.InsertionPoint(irdl.operation_(cls._op_name).body):
+            for side, emit in ((cls.inputs, irdl.operands_), (cls.outputs, irdl.results_)):
+                if side.fields:
+                    emit(*_definitions(side, lowering))
+            fields = [f for f in cls._fields if isinstance(f, ext.AttributeDef)]
+            if fields:
+                irdl.attributes_([lowering.lower(f.constraint) for f in fields], [f.name for f in fields])
+            regions = [f.name for f in cls._fields if isinstance(f, ext.RegionDef)]
+            if regions:
+                irdl.regions_([irdl.region([]) for _ in regions], regions)
 
 
-def _ranges(cls, fields, side: str) -> None:
-    """Accessors that need no list of segment sizes, where only one field is not a single value.
+class _Constraints(ext.ConstraintLoweringContext):
+    """Names the types of other dialects, where `ext` would refer to symbols that are not there, and crash."""
 
-    MLIR asks for the list only with several such fields, and texts have it only then.
+    def __init__(self, dialect):
+        super().__init__()
+        self.dialect = dialect
+
+    def _lower(self, type_):
+        if isinstance(type_, type) and issubclass(type_, ext.Type) and type_._dialect_obj is not self.dialect:
+            return irdl.base(base_name=f"!{type_.type_name}")
+        return super()._lower(type_)
+
+
+def _definitions(side, lowering):
+    """Constraints, names and variadicities of the operands or results, for IRDL."""
+    constraints, names, variadicities = [], [], []
+    for field, width in zip(side.fields, side.widths, strict=True):
+        for i in range(width):
+            constraints.append(lowering.lower(field.constraint))
+            names.append(field.name if width == 1 else f"{field.name}_{i}")
+            variadicities.append(field.variadicity if width == 1 else irdl.Variadicity.optional)
+    return constraints, names, variadicities
+
+
+class Side:
+    """The operands, or the results, of an operation class, and how its fields share them.
+
+    IRDL gives all values of one variadic field the same type.  A field that admits more than
+    one type is therefore declared to it as `AT_MOST` optional fields, and MLIR finds in
+    `segments` which of them are there.
     """
-    variadic = [i for i, f in enumerate(fields) if f.variadicity.name != "single"]
-    if len(variadic) != 1:
-        return
-    (first,), after = variadic, len(fields) - 1 - variadic[0]
 
-    def many(op):
-        values = getattr(op.operation, side)
-        return values[first : len(values) - after]
+    def __init__(self, fields, segments: str):
+        self.fields = fields
+        self.segments = segments
+        self.widths = [AT_MOST if self.is_mixed(f) else 1 for f in fields]
+        variadic = [i for i, f in enumerate(fields) if f.variadicity.name != "single"]
+        self.only = variadic[0] if len(variadic) == 1 else None
+        self.needs_segments = sum(self.widths[i] for i in variadic) > 1
 
-    def at_most_one(op):
-        values = getattr(op.operation, side)
-        return values[first] if len(values) == len(fields) else None
+    @staticmethod
+    def is_mixed(field) -> bool:
+        constraint = getattr(field.constraint, "__bound__", field.constraint)
+        one_type = get_origin(constraint) is ir.IntegerType or constraint is ir.IndexType
+        return field.variadicity.name == "variadic" and not one_type
 
-    def behind(op, back):
-        values = getattr(op.operation, side)
-        return values[len(values) - back]
+    def sizes(self, counts: Sequence[int]) -> list[int]:
+        """The segment sizes for as many values of each field.  Raises ValueError above AT_MOST."""
+        found = []
+        for count, width in zip(counts, self.widths, strict=True):
+            if width == 1:
+                found.append(count)
+            elif count > width:
+                raise ValueError(f"{count} values; at most {width} are possible")
+            else:
+                found += [1] * count + [0] * (width - count)
+        return found
 
-    for i, field in enumerate(fields):
-        if i == first:
-            getter = many if field.variadicity.name == "variadic" else at_most_one
-        elif i < first:
-            getter = lambda op, i=i: getattr(op.operation, side)[i]  # noqa: E731
-        else:
-            getter = lambda op, back=len(fields) - i: behind(op, back)  # noqa: E731
-        setattr(cls, field.name, property(getter))
+    def counts(self, total: int, sizes: Sequence[int] | None = None) -> list[int]:
+        """How many of `total` values each field has; `sizes` is needed where more than one varies."""
+        if self.only is not None:
+            counts = [1] * len(self.fields)
+            counts[self.only] = total - (len(counts) - 1)
+            return counts
+        if sizes is None:
+            return [1] * len(self.fields)
+        if len(sizes) == len(self.fields):
+            return list(sizes)
+        found, at = [], 0
+        for width in self.widths:
+            found.append(sum(sizes[at : at + width]))
+            at += width
+        return found
+
+    def accessor(self, index: int, kind: str) -> property:
+        """The values of one field of `op.operands` or `op.results`: a value, a list, or None."""
+        variadicity = self.fields[index].variadicity.name
+
+        def getter(op):
+            values = getattr(op.operation, kind)
+            sizes = op.operation.attributes[self.segments] if self.only is None and self.needs_segments else None
+            counts = self.counts(len(values), sizes)
+            first = sum(counts[:index])
+            if variadicity == "variadic":
+                return values[first : first + counts[index]]
+            return values[first] if counts[index] else None
+
+        return property(getter)
 
 
-def _builder(build, kinds, optionals):
-    """`build` taking Python values for attributes, and the optional ones by keyword."""
+def _builder(cls, kinds):
+    """The constructor of `ext`, taking Python values for attributes, and the optional ones by keyword."""
+    build, optionals = cls.__init__, cls.optional_attributes
     names = list(inspect.signature(build).parameters)[1:]
 
     def __init__(self, *args, **kwargs):
@@ -243,9 +326,13 @@ def _builder(build, kinds, optionals):
         args = [_attribute(kinds.get(n), a) for n, a in zip(names, args, strict=False)]
         kwargs = {n: _attribute(kinds.get(n), a) for n, a in kwargs.items()}
         build(self, *args, **kwargs)
+        attributes = self.operation.attributes
         for n, attribute in given.items():
             if attribute is not None:
-                self.attributes[n] = attribute
+                attributes[n] = attribute
+        for side in (cls.inputs, cls.outputs):
+            if any(width > 1 for width in side.widths):
+                attributes[side.segments] = ir.DenseI32ArrayAttr.get(side.sizes(list(attributes[side.segments])))
 
     __init__.__signature__ = inspect.signature(build)
     return __init__
@@ -267,13 +354,29 @@ def _any_names():
         ext.PassManager = verifying
 
 
+def _end_search(dialect: type) -> None:
+    """Tells the bindings where the dialect's module is.
+
+    Else they try to import one, in vain, whenever an operation or a type of the dialect comes to
+    Python: 20 us each time, most of the time that a verifier takes.
+    """
+    name = f"{PROVIDER}.dialects.{dialect.DIALECT_NAMESPACE}"
+    sys.modules[name] = sys.modules[dialect.__module__]
+    try:
+        ext._cext.globals._check_dialect_module_loaded(dialect.DIALECT_NAMESPACE)
+    finally:
+        del sys.modules[name]
+
+
 class Dialect(ext.Dialect, name="vertebra"):
     """The base of dialects.  Operations and types derive from `Operation` and `Type` of the subclass.
 
     spellings: (pattern, replacement) pairs that bring other spellings of the dialect's
         types to the one it prints, before the text is read.
+    dependencies: dialects whose types its operations name; they are loaded first.
     """
 
+    dependencies: ClassVar[tuple[type, ...]] = ()
     spellings: ClassVar[tuple[tuple[re.Pattern, str], ...]] = ()
 
     def __init_subclass__(cls, *, name: str, **kwargs):
@@ -283,7 +386,10 @@ class Dialect(ext.Dialect, name="vertebra"):
     @classmethod
     def load(cls) -> None:
         """Makes the dialect known to the current context; a second time does nothing."""
+        for dialect in cls.dependencies:
+            dialect.load()
         LOADED[cls.DIALECT_NAMESPACE] = cls
         if not ir.Context.current.is_dialect_loaded(cls.DIALECT_NAMESPACE):
             with ir.Location.unknown(), _any_names():
                 super().load()
+            _end_search(cls)

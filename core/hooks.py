@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pluggy
 
-from vertebra.core.errors import ConfigError
+from vertebra.core.errors import ConfigError, VertebraError
 
 GROUP = "vertebra"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -68,7 +68,15 @@ class Plugins:
         """(plugin name, item) for every item that plugins give for `hook`, in order of their names."""
         found = []
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
-            found += [(impl.plugin_name, item) for item in impl.function()]
+            try:
+                found += [(impl.plugin_name, item) for item in impl.function()]
+            except VertebraError:
+                raise
+            except Exception as error:  # whatever a stranger's hook does
+                raise ConfigError(
+                    f"plugin {impl.plugin_name} fails in {hook}: {type(error).__name__}: {error}",
+                    fix="repair or uninstall it; `vertebra plugins` lists all",
+                ) from error
         return sorted(found, key=lambda pair: pair[0])
 
 
@@ -148,6 +156,7 @@ def fingerprint() -> str:
 
 def _source_roots() -> set[Path]:
     """The folders of every loaded plugin, and of the packages of vertebra itself."""
-    roots = {Path(module.__file__).parent for _, module in plugins().manager.list_name_plugin() if module}
+    modules = [module for _, module in plugins().manager.list_name_plugin()]
+    roots = {Path(m.__file__).parent for m in modules if getattr(m, "__file__", None)}
     here = Path(__file__).parent
     return roots | {here, here.parent / "dialects", here.parent / "lowering"}

@@ -117,12 +117,13 @@ def lower(
     observe: called after each pass with (stage, pass name, seconds).
     """
     first, last = MODULE_STAGES.index(start), MODULE_STAGES.index(stop)
-    for stage in MODULE_STAGES[first + 1 : last + 1]:
-        for step in passes_to(stage, core):
-            began = time.perf_counter()
-            run_pass(step, module, core, options)
-            if observe:
-                observe(stage, step.name, time.perf_counter() - began)
+    with ir.Location.unknown(module.context):
+        for stage in MODULE_STAGES[first + 1 : last + 1]:
+            for step in passes_to(stage, core):
+                began = time.perf_counter()
+                run_pass(step, module, core, options)
+                if observe:
+                    observe(stage, step.name, time.perf_counter() - began)
 
 
 def plan(core: Core) -> Iterable[tuple[str, str]]:

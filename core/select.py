@@ -18,7 +18,8 @@ _current: Core | None = None
 
 
 def find_core(name_or_id: str) -> Core:
-    """The core of this name, or of this vendor's number ("0xA03C", "41020").
+    """The core of this name, of its name without the vendor ("x60" where only one ends so), or of
+    this vendor's number ("0xA03C", "41020").
 
     Letter case does not matter.  Raises ConfigError with the nearest names otherwise.
     """
@@ -29,6 +30,9 @@ def find_core(name_or_id: str) -> Core:
     for core in cores.values():
         if core.name.lower() == wanted:
             return core
+    short = [core for core in cores.values() if core.name.lower().endswith(f"-{wanted}")]
+    if len(short) == 1:
+        return short[0]
     number = _number(wanted)
     if number is not None:
         for core in cores.values():

@@ -16,6 +16,7 @@ from vertebra.dialects.tt_types import (
     element_of,
     element_text,
     shape_of,
+    shape_text,
     shown,
 )
 
@@ -310,7 +311,7 @@ class HistogramOp(Tt.Operation, name="histogram", traits=[ext.Pure]):
     result: ext.Result[Tensor]
     mask: ext.Operand[Tensor] | None = None
     assembly = "$src (`,` $mask^)? attr-dict `:` type($src) `->` type($result)"
-    infer = {"mask": ("src", lambda src: src[: -len(element_text(src)) - 1] + "i1>")}
+    infer = {"mask": ("src", lambda src: shape_text(src, "i1"))}
 
 
 # -- element by element

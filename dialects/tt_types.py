@@ -121,8 +121,14 @@ def pointee_text(pointer: str) -> str:
 @lru_cache(maxsize=1024)
 def mask_text(pointer: str) -> str:
     """'tensor<8x!tt.ptr<f32>>' -> 'tensor<8xi1>'; '!tt.ptr<f32>' -> 'i1'."""
-    shape = _DIMENSIONS.match(pointee_text(pointer))
-    return f"tensor<{shape[1]}i1>" if shape else "i1"
+    return shape_text(pointee_text(pointer), "i1")
+
+
+@lru_cache(maxsize=1024)
+def shape_text(type_: str, element: str) -> str:
+    """('tensor<8xf32>', 'i1') -> 'tensor<8xi1>'; ('f32', 'i1') -> 'i1'."""
+    shape = _DIMENSIONS.match(type_)
+    return f"tensor<{shape[1]}{element}>" if shape else element
 
 
 @lru_cache(maxsize=1024)

@@ -56,7 +56,9 @@ def _place(func) -> None:
     for op in _allocations(func):
         memref = op.results[0].type
         if not memref.has_static_shape:
-            raise CompileError(f"a buffer of run-time size, {memref}", at=op, fix="give every tensor a static shape")
+            raise CompileError(
+                f"a buffer of run-time size, {memref}", at=op, fix="give every tensor a static shape"
+            )
         size = _bytes(memref)
         with ir.InsertionPoint.at_block_begin(block), op.location:
             if size <= _STACK_BUFFER and stack + size <= _STACK_TOTAL:

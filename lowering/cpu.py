@@ -1,11 +1,13 @@
 """The stages after `linalg` that all cores with vector registers share.
 
-    linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` stage
-           --places of buffers, math, narrow floats--> --upstream conversions--> LLVM dialect
+linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` stage
+       --places of buffers, math, narrow floats--> --upstream conversions--> LLVM dialect
 """
 
+from vertebra.core.errors import CompileError
+from vertebra.core.mlir import ir
 from vertebra.core.target import Pass
-from vertebra.lowering import address_views, buffers, kernel_entry
+from vertebra.lowering import address_views, buffers, byte_masks, kernel_entry
 
 
 def _vectorise(module, core, options) -> None:
@@ -32,8 +34,24 @@ def _narrow_floats(module, core, options) -> None:
     widen_arithmetic(module, core.vector)
 
 
+def check_converted(module, core, options) -> None:
+    """Translation to LLVM IR would crash on anything that is not of the LLVM dialect."""
+
+    def visit(op):
+        if not op.name.startswith(("llvm.", "builtin.module")):
+            raise CompileError(
+                f"{op.name} has no form in LLVM IR",
+                at=op,
+                fix="no lowering of the target takes this operation; `vertebra passes` lists them",
+            )
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+
+
 CPU_STAGES = {
     "vector": (
+        Pass("widen-carried-masks", byte_masks.widen_carried_masks),
         Pass("linalg-to-vector", _vectorise),
         Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
         Pass("bufferise", "one-shot-bufferize{bufferize-function-boundaries=false}"),
@@ -51,6 +69,7 @@ CPU_STAGES = {
             "expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-vector-to-llvm,"
             "convert-to-llvm,reconcile-unrealized-casts",
         ),
+        Pass("check-converted", check_converted),
         Pass("kernel-entry", kernel_entry.emit_entries),
     ),
 }

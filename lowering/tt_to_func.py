@@ -9,7 +9,7 @@ import functools
 
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply, pattern
-from vertebra.core.mlir import func, ir, passmanager
+from vertebra.core.mlir import arith, func, ir, passmanager, scf
 from vertebra.dialects.tt import (
     CallOp,
     FuncOp,
@@ -20,6 +20,7 @@ from vertebra.dialects.tt import (
     ReturnOp,
     TensorDescType,
 )
+from vertebra.lowering.tt_to_linalg.build import index, move_body
 
 KERNEL = "vertebra.kernel"
 GRID_ARGUMENTS = 6  # number of programs x, y, z, then program id x, y, z; each i32
@@ -36,20 +37,46 @@ def call_to_call(op):
     return func.CallOp([r.type for r in op.results], op.attributes["callee"].value, list(op.operands)).results
 
 
+@pattern("scf.index_switch")
+def index_switch_to_if(op):
+    """What `lift-cf-to-scf` makes where several returns meet; all else is scf.if already."""
+    default, *cases = op.regions
+    values = list(op.attributes["cases"])
+    types = [r.type for r in op.results]
+
+    def choose(remaining):
+        if not remaining:
+            return move_body(default.blocks[0], [])
+        (value, region), *others = remaining
+        here = arith.cmpi(arith.CmpIPredicate.eq, op.operands[0], index(value))
+        branch = scf.IfOp(here, types, has_else=True)
+        with ir.InsertionPoint(branch.then_block):
+            scf.YieldOp(move_body(region.blocks[0], []))
+        with ir.InsertionPoint(branch.else_block):
+            scf.YieldOp(choose(others))
+        return list(branch.results)
+
+    return choose(list(zip(values, cases, strict=True)))
+
+
 def convert_functions(module, core, options) -> None:
     """Public tt.func -> func.func of a single block, with six trailing i32 for the grid and no calls inside.
 
+    A call of a function that is only declared stands for another dialect's operation and is left.
     A tensor descriptor argument becomes its base pointer: Triton passes shape (i32 each) and
     strides (i64 each) as arguments of their own, right behind it.
     """
     apply(module.operation, (return_to_return, call_to_call))
     functions = [_convert_function(op) for op in list(module.body.operations) if isinstance(op, FuncOp)]
-    if any(len(f.regions[0].blocks) > 1 for f in functions):
+    if _has_branches(module):
         _pipeline("lift-cf-to-scf", module.context).run(module.operation)
-    kernels = [f for f in functions if KERNEL in f.attributes]
-    helpers = {f.name.value: f for f in functions if KERNEL not in f.attributes}
+        apply(module.operation, (index_switch_to_if,))
+    defined = [f for f in functions if len(f.regions[0].blocks)]
+    kernels = [f for f in defined if KERNEL in f.attributes]
+    helpers = {f.name.value: f for f in defined if KERNEL not in f.attributes}
+    declared = {f.name.value for f in functions} - {f.name.value for f in defined}
     for kernel in kernels:
-        _inline_calls(kernel, helpers)
+        _inline_calls(kernel, helpers, declared)
         _append_grid(kernel)
         _rebuild_descriptors(kernel)
     for helper in helpers.values():
@@ -92,18 +119,16 @@ def _convert_function(old) -> func.FuncOp:
     return new
 
 
-def _inline_calls(kernel, helpers) -> None:
+def _inline_calls(kernel, helpers, declared) -> None:
     """Puts the bodies of all callees, and of theirs, in the place of the calls."""
     pending = [(call, ()) for call in _calls(kernel)]
     while pending:
         call, chain = pending.pop()
         name = call.attributes["callee"].value
+        if name in declared:
+            continue
         if name not in helpers:
-            raise CompileError(
-                f"there is no function {name} to call",
-                at=call,
-                fix="define it in the same module, or install the plugin whose operation it stands for",
-            )
+            raise CompileError(f"there is no function {name}", at=call, fix="define it in the same module")
         if name in chain:
             raise CompileError(
                 f"function {name} calls itself", at=call, fix="write the recursion as a loop over tensors"
@@ -116,11 +141,19 @@ def _inline_calls(kernel, helpers) -> None:
 
 def _calls(op) -> list:
     """Every func.call inside `op`."""
+    return [inner.opview for inner in _inside(op) if inner.name == "func.call"]
+
+
+def _has_branches(module) -> bool:
+    return any(inner.name in ("cf.br", "cf.cond_br") for inner in _inside(module))
+
+
+def _inside(op) -> list:
+    """All operations inside `op`."""
     found = []
 
     def visit(inner):
-        if inner.name == "func.call":
-            found.append(inner.opview)
+        found.append(inner)
         return ir.WalkResult.ADVANCE
 
     op.operation.walk(visit)
@@ -155,16 +188,16 @@ def _rebuild_descriptors(kernel) -> None:
     """A descriptor argument becomes its base pointer; the descriptor is made of it on entry."""
     block = kernel.entry_block
     arguments = list(block.arguments)
-    for index, argument in enumerate(arguments):
+    for place, argument in enumerate(arguments):
         if not isinstance(argument.type, TensorDescType):
             continue
         described, tile = argument.type, argument.type.block
         rank = len(tile.shape)
-        shape = arguments[index + 1 : index + 1 + rank]
-        strides = arguments[index + 1 + rank : index + 1 + 2 * rank]
+        shape = arguments[place + 1 : place + 1 + rank]
+        strides = arguments[place + 1 + rank : place + 1 + 2 * rank]
         argument.set_type(PtrType.get(tile.element_type))
         with ir.InsertionPoint.at_block_begin(block), kernel.location:
-            made = MakeTensorDescOp(described, argument, shape, strides)
+            made = MakeTensorDescOp(argument, shape, strides, described)
         argument.replace_all_uses_except(made.result, made.operation)
     _set_inputs(kernel)
 

@@ -122,6 +122,17 @@ def _prefix(constraint) -> str | None:
     return None
 
 
+def segments(side, counts) -> str:
+    """The dictionary entry that tells MLIR how many values each field has."""
+    return f"{side.segments} = array<i32: {', '.join(map(str, side.sizes(counts)))}>"
+
+
+def result_count(types: str) -> int:
+    """How many results a function type has, '(i32) -> (i32, f32)'."""
+    outputs = types[types.rindex("->") + 2 :].strip()
+    return len(text.split_types(outputs[1:-1])) if outputs[0] == "(" else 1
+
+
 class Form:
     """The textual form of one operation class."""
 
@@ -129,14 +140,12 @@ class Form:
         self.op = op
         self.name = op.OPERATION_NAME
         self.elements = notation.parse(op.assembly)
-        self.operands = [f for f in op._fields if isinstance(f, ext.OperandDef)]
-        self.results = [f for f in op._fields if isinstance(f, ext.ResultDef)]
+        self.operands, self.results = op.inputs.fields, op.outputs.fields
         self.fields = {f.name: f for f in (*self.operands, *self.results)}
         self.kinds = {name: _kind(kind) for name, kind in op.attribute_kinds.items()}
         self.enums = {n: k for n, k in op.attribute_kinds.items() if isinstance(k, type) and issubclass(k, EnumAttr)}
         self.defaults = {n: default_text(d) for n, d in op.optional_attributes.items()}
         self.prefixes = {n: p for n, f in self.fields.items() if (p := _prefix(f.constraint))}
-        self.segmented = sum(f.variadicity.name != "single" for f in self.operands) > 1
         self.shown = {SEGMENTS, RESULT_SEGMENTS}  # the attributes that attr-dict leaves out
         self.groups: dict[str, int] = {}  # what is captured -> number of its group
         self.lists: dict[str, str] = {}  # static list of a custom<DynamicIndexList> -> its operands
@@ -231,13 +240,16 @@ class Form:
     def read(self, match: re.Match) -> str:
         """The generic form of the operation that `match` found."""
         found = match.groups()
-        groups = self.groups
+        groups, op = self.groups, self.op
         entries = []
         values = {}
         for name, group, read in self.attribute_groups:
             if (value := found[group]) is not None:
                 entries.append(f"{name} = {read(value)}")
         for static, group, dynamic in self.list_groups:
+            if found[group] is None:
+                values[dynamic] = ""
+                continue
             items = [i.strip() for i in found[group][1:-1].split(",") if i.strip()]
             values[dynamic] = ", ".join(i for i in items if i[0] == "%")
             array = _array(", ".join(DYNAMIC if i[0] == "%" else i for i in items), "i64")
@@ -248,15 +260,18 @@ class Form:
                 entries.append(inside)
         if "operands" in groups:
             operands = found[groups["operands"]] or ""
-            counts = None
+            counts = op.inputs.counts(operands.count("%"))
         else:
             texts = [values[f.name] if f.name in values else found[groups[f.name]] or "" for f in self.operands]
             counts = [t.count("%") for t in texts]
             operands = ", ".join([t for t in texts if t])
-        if self.segmented:
-            entries.append(f"{SEGMENTS} = array<i32: {', '.join(map(str, counts))}>")
+        types = self._types(found, counts)
+        if op.inputs.needs_segments:
+            entries.append(segments(op.inputs, counts))
+        if op.outputs.needs_segments:
+            entries.append(segments(op.outputs, op.outputs.counts(result_count(types))))
         attributes = f" {{{', '.join(entries)}}}" if entries else ""
-        return f'"{self.name}"({operands}){attributes} : {self._types(found, counts)}'
+        return f'"{self.name}"({operands}){attributes} : {types}'
 
     def _types(self, found, counts) -> str:
         groups = self.groups

@@ -63,6 +63,11 @@ class Custom:
     directive: str
     arguments: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """What an anchor on it looks at: its last argument, the static part of a list."""
+        return self.arguments[-1]
+
 
 class _Parser:
     def __init__(self, notation: str):

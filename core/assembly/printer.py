@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable
 
 from vertebra.core.assembly import function, text
-from vertebra.core.assembly.format import ALL, DYNAMIC, RESULT_SEGMENTS, SEGMENTS, Form, Generic, form_of
+from vertebra.core.assembly.format import ALL, DYNAMIC, Form, Generic, form_of
 from vertebra.core.assembly.notation import AnyOrder, AttrDict, Custom, Field, FunctionalType, Group, Literal, TypeOf
-from vertebra.core.assembly.reader import scanner
+from vertebra.core.assembly.reader import operations
 from vertebra.core.dialect import LOADED, UnitAttr
 
 _HEAD = re.compile(r'"([\w.$]+)"\(([^()]*)\)\s*')
 _TAIL = re.compile(rf"\s*(?:\{{({text.BRACKETED})\}}\s*)?:\s*\(({text.TYPES}?)\)\s*->\s*({text.TYPE}|\(({text.TYPES}?)\))")
-_SIZES = re.compile(r"\d+")
 
 
 class Shown:
@@ -22,24 +21,20 @@ class Shown:
         self.pieces = [form.name]
         self.space, self.punctuation = True, False
         self.values, self.types = {}, {}
-        self._divide(form.operands, op.values, op.types, SEGMENTS)
-        self._divide(form.results, None, op.results, RESULT_SEGMENTS)
+        self._divide(form.op.inputs, op.values, op.types)
+        self._divide(form.op.outputs, None, op.results)
 
     def text(self) -> str:
         for element in self.form.elements:
             self.element(element)
         return "".join(self.pieces)
 
-    def _divide(self, fields, values, types, sizes: str) -> None:
+    def _divide(self, side, values, types) -> None:
         """Shares operands (or results) and their types out to the fields they belong to."""
-        stated = self.op.entries.get(sizes)
-        if stated is not None:
-            counts = [int(n) for n in _SIZES.findall(stated.partition(":")[2])]
-        else:
-            rest = len(types) - (len(fields) - 1)
-            counts = [1 if f.variadicity.name == "single" else rest for f in fields]
+        stated = self.op.entries.get(side.segments)
+        sizes = [int(n) for n in text.array_items(stated)] if stated else None
         at = 0
-        for field, count in zip(fields, counts, strict=True):
+        for field, count in zip(side.fields, side.counts(len(types), sizes), strict=True):
             self.types[field.name] = types[at : at + count]
             if values is not None:
                 self.values[field.name] = values[at : at + count]
@@ -148,9 +143,9 @@ class Printer:
         return text.parse_error(self.source, position, message, fix=fix)
 
     def run(self) -> str:
-        for found in scanner(self.namespaces).finditer(self.source):
-            if found["generic"] is not None:
-                self._operation(found.start())
+        for _, start, generic in operations(self.source, self.namespaces):
+            if generic:
+                self._operation(start)
         return text.edited(self.source, self.edits)
 
     def _operation(self, start: int) -> None:
@@ -164,12 +159,12 @@ class Printer:
             if function.is_function(op):
                 self.edits += function.show(self, start, head.end(), closing, tail)
             else:
-                self._region_first(head.end(), closing, tail)
+                self._region_first(op, head.end(), tail)
             return
         tail = _TAIL.match(source, head.end())
         form = form_of(op)
         if form is None:
-            self._without_segments(tail)
+            self._as_properties(op, tail)
             return
         results = (tail[4] or "") if tail[3][0] == "(" else tail[3]
         shown = Shown(
@@ -184,18 +179,22 @@ class Printer:
         ).text()
         self.edits.append((start, tail.end(), shown))
 
-    def _region_first(self, opening: int, closing: int, tail: re.Match) -> None:
-        """Properties go before the regions, as MLIR prints them for dialects that have any."""
-        entries = [e for e in text.split_entries(tail[1] or "") if e[0] not in (SEGMENTS, RESULT_SEGMENTS)]
-        if entries:
-            self.edits.append((opening, opening, f"<{{{text.join_entries(entries)}}}> "))
+    def _region_first(self, op: type, opening: int, tail: re.Match) -> None:
+        """Properties stand before the regions, as MLIR prints them for dialects that have any."""
         if tail[1] is not None:
+            self.edits.append((opening, opening, self._properties(op, tail)))
             self.edits.append((tail.start(1) - 2, tail.end(1) + 1, ""))
 
-    def _without_segments(self, tail: re.Match) -> None:
+    def _as_properties(self, op: type, tail: re.Match) -> None:
+        """Attributes as properties, for operations that have no other form."""
         if tail[1] is not None:
-            self.edits.append((tail.start(1) - 1, tail.start(1), "<{"))
-            self.edits.append((tail.end(1), tail.end(1) + 1, "}>"))
+            self.edits.append((tail.start(1) - 1, tail.end(1) + 2, self._properties(op, tail)))
+
+    def _properties(self, op: type, tail: re.Match) -> str:
+        """`<{...}> `, without the segment sizes that follow from the number of values."""
+        implied = {side.segments for side in (op.inputs, op.outputs) if side.only is not None}
+        entries = [e for e in text.split_entries(tail[1]) if e[0] not in implied]
+        return f"<{{{text.join_entries(entries)}}}> " if entries else ""
 
 
 def print_module(op, *, locations: bool = False, names: bool = True) -> str:

@@ -6,30 +6,47 @@ says about a line is true of the original.
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from vertebra.core.assembly import function, text
-from vertebra.core.assembly.format import form_of
+from vertebra.core.assembly.format import form_of, result_count, segments
 from vertebra.core.dialect import LOADED
 
 _GENERIC = re.compile(
-    rf'"[\w.$]+"\s*\((?:\s*{text.VALUES}?\s*)\)\s*(?:\[[^\]]*\]\s*)?(<{text.DICTIONARY}>)?\s*(?P<region>\(\{{)?'
-    rf"\s*(?P<dictionary>{text.DICTIONARY})?"
+    rf'"([\w.$]+)"\s*\(\s*(?P<operands>{text.VALUES}?)\s*\)\s*(?:\[[^\]]*\]\s*)?'
+    rf"(?:<(?P<properties>{text.DICTIONARY})>)?\s*(?P<region>\(\{{)?"
 )
-_DICTIONARY = re.compile(rf"\s*({text.DICTIONARY})")
+_TAIL = re.compile(rf"\s*({text.DICTIONARY})?\s*:\s*(?P<types>{text.TYPES_ARROW_TYPES})")
+_INSIDE = re.compile(r'[\w.!#@%$"-]')
 _BEFORE_ATTRIBUTE = re.compile(r"[{,]\s*$")
 _AFTER_ATTRIBUTE = re.compile(r"\s*[=},]")
 
 
 @lru_cache(maxsize=64)
-def scanner(namespaces: tuple[str, ...]) -> re.Pattern:
-    """Finds operations of these dialects, stepping over strings and comments."""
-    names = "|".join(map(re.escape, namespaces))
+def _scanner(namespaces: tuple[str, ...]) -> re.Pattern:
+    names = [re.escape(n) for n in namespaces]
+    # Alternatives that begin with a literal let `re` skip to the next candidate at the speed of C.
     return re.compile(
-        rf'(?P<generic>"(?:{names})\.[\w.$]+"(?=\s*\())|{text.STRING}|{text.COMMENT}'
-        rf"|(?<![\w.!#@%$\-\"])(?P<custom>(?:{names})\.[A-Za-z_][\w.]*)"
+        rf'"(?:(?:{"|".join(names)})\.[\w.$]+"(?=\s*\()|(?:[^"\\]|\\.)*")|//[^\n]*|'
+        + "|".join(rf"{n}\.[A-Za-z_][\w.]*" for n in names)
     )
+
+
+def operations(source: str, namespaces: tuple[str, ...]) -> Iterator[tuple[str, int, bool]]:
+    """(name, position, whether in generic form) of what may be an operation of these dialects, in order.
+
+    Strings and comments are stepped over.
+    """
+    quoted = tuple(f'"{n}.' for n in namespaces)
+    for found in _scanner(namespaces).finditer(source):
+        token = found[0]
+        first, start = token[0], found.start()
+        if first == '"':
+            if token.startswith(quoted) and source.startswith("(", found.end()):
+                yield token[1:-1], start, True
+        elif first != "/" and not _INSIDE.match(source, start - 1):
+            yield token, start, False
 
 
 class Reader:
@@ -46,11 +63,11 @@ class Reader:
         return text.parse_error(self.source, position, message, name=self.name, fix=fix)
 
     def run(self) -> str:
-        for found in scanner(self.namespaces).finditer(self.source):
-            if (name := found["custom"]) is not None:
-                self._custom(name, found.start())
-            elif found["generic"] is not None:
-                self._generic(found.start())
+        for name, start, generic in operations(self.source, self.namespaces):
+            if generic:
+                self._generic(start)
+            else:
+                self._custom(name, start)
         return text.edited(self.source, self.edits)
 
     def _custom(self, name: str, start: int) -> None:
@@ -91,30 +108,48 @@ class Reader:
         return f"did you mean {' or '.join(near)}?" if near else f"known dialects: {', '.join(self.namespaces)}"
 
     def _generic(self, start: int) -> None:
-        """Moves properties, `<{...}>`, to the attributes: dialects defined in Python have none."""
+        """Brings an operation in generic form to what MLIR takes of a dialect defined in Python.
+
+        It has no properties, `<{...}>`: they become attributes, which stand behind the regions.
+        """
         match = _GENERIC.match(self.source, start)
-        if match is None or match[1] is None:
+        if match is None:
             return
-        inside = match[1][2:-2].strip()
-        self.edits.append((match.start(1), match.end(1), ""))
-        position, dictionary = match.end(1), match["dictionary"]
+        op = self.ops.get(match[1])
+        if op is None:
+            raise self.error(start, f"there is no operation {match[1]}", self._similar(match[1]))
+        position = match.end()
         if match["region"]:
-            opening = match.start("region")
-            closing = text.closing(self.source, opening)
+            closing = text.closing(self.source, match.start("region"))
             if closing < 0:
-                raise self.error(opening, "this region is never closed", "add `})` after its last operation")
+                raise self.error(
+                    match.start("region"), "this region is never closed", "add `})` after its last operation"
+                )
             position = closing + 1
-            found = _DICTIONARY.match(self.source, position)
-            dictionary = found and found[1]
-            at = found.start(1) if found else None
-        else:
-            at = match.start("dictionary") if dictionary else None
-        if dictionary and dictionary.strip("{} "):
-            self.edits.append((at + 1, at + 1, f"{inside}, "))
-        elif dictionary:
-            self.edits.append((at, at + len(dictionary), f"{{{inside}}}"))
-        else:
-            self.edits.append((position, position, f" {{{inside}}}"))
+        tail = _TAIL.match(self.source, position)
+        if tail is None:
+            raise self.error(position, f"{match[1]}: expected {{attributes}} or `: (types) -> types`")
+        inside = [d[1:-1].strip() for d in (match["properties"], tail[1]) if d]
+        inside += self._missing_segments(op, match, tail, " ".join(inside))
+        if match["properties"]:
+            self._replace(match.start("properties") - 1, match.end("properties") + 1, "")
+        if inside := [i for i in inside if i]:
+            begin, end = tail.span(1) if tail[1] else (position, position)
+            self._replace(begin, end, f"{'' if tail[1] else ' '}{{{', '.join(inside)}}}")
+
+    def _missing_segments(self, op, match, tail, given: str):
+        """The segment sizes that Triton's text does not need."""
+        for side, count in (
+            (op.inputs, lambda: match["operands"].count("%")),
+            (op.outputs, lambda: result_count(tail["types"])),
+        ):
+            if side.only is not None and side.needs_segments and side.segments not in given:
+                yield segments(side, side.counts(count()))
+
+    def _replace(self, start: int, end: int, replacement: str) -> None:
+        """Keeps the number of lines."""
+        lines = self.source.count("\n", start, end) - replacement.count("\n")
+        self.edits.append((start, end, replacement + "\n" * lines))
 
 
 def _plain(op: type) -> str:

@@ -26,7 +26,8 @@ DICTIONARY = rf"\{{{BRACKETED}\}}"
 ANY_ATTRIBUTE = rf"(?:{STRING}|[#\w@.+-]+(?:<{BRACKETED}>)?|[\[{{<]{BRACKETED}[\]}}>])(?:\s*:\s*{TYPE})?"
 
 _CLOSERS = {"(": ")", "{": "}"}
-_STEPS = {opener: re.compile(rf"[{opener}{closer}]|{STRING}|{COMMENT}") for opener, closer in _CLOSERS.items()}
+# Alternatives that begin with a literal let `re` skip to the next candidate at the speed of C.
+_STEPS = {opener: re.compile(rf"\{opener}|\{closer}|{STRING}|{COMMENT}") for opener, closer in _CLOSERS.items()}
 _TYPE = re.compile(TYPE)
 _ENTRY = re.compile(
     rf'\s*({STRING}|[\w.$-]+)(?:\s*=\s*((?:->|[^<>(){{}}\[\]",]|{STRING}|[<({{\[]{BRACKETED}[>)}}\]])*+))?,?'

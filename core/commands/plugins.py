@@ -16,14 +16,24 @@ _KINDS = {
 
 
 def contributions(plugin: str) -> str:
-    """'core: host; runtime: in-process': what the plugin of this name gives, kind by kind."""
+    """'core: host; runtime: in-process': what the plugin of this name gives, kind by kind.
+
+    A hook that fails is told with its error, in place of what it should give.
+    """
     from vertebra.core import hooks
 
     parts = []
     for hook, (kind, name_of) in _KINDS.items():
-        names = [name_of(item) for owner, item in hooks.plugins().collect(hook) if owner == plugin]
-        if names:
-            parts.append(f"{kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
+        for impl in getattr(hooks.plugins().manager.hook, hook).get_hookimpls():
+            if impl.plugin_name != plugin:
+                continue
+            try:
+                names = [name_of(item) for item in impl.function()]
+            except Exception as error:  # whatever a stranger's hook does
+                parts.append(f"broken: {hook} raises {type(error).__name__}: {error}")
+                continue
+            if names:
+                parts.append(f"{kind}{'s' if len(names) > 1 else ''}: {', '.join(names)}")
     return "; ".join(parts) or "-"
 
 

@@ -98,9 +98,7 @@ class Memory:
         rest = b.vector(other) if other is not None else b.constants.poison(vector)
         if isinstance(at, Affine) and at.contiguous:
             return Lanes(create("vector.maskedload", vector, [base, b.scalar(at.base), lanes, rest]))
-        return Lanes(
-            create("vector.gather", vector, [base, b.scalar(b.const(0)), b.vector(at), lanes, rest])
-        )
+        return Lanes(create("vector.gather", vector, [base, b.scalar(b.const(0)), b.vector(at), lanes, rest]))
 
     def _guarded(self, base, at: Uniform, mask: Uniform, other, element) -> Uniform:
         b = self.b
@@ -132,9 +130,7 @@ class Memory:
             if mask is None:
                 ir.Operation.create("vector.store", [], [data, base, b.scalar(at.base)])
             else:
-                ir.Operation.create(
-                    "vector.maskedstore", [], [base, b.scalar(at.base), b.vector(mask), data]
-                )
+                ir.Operation.create("vector.maskedstore", [], [base, b.scalar(at.base), b.vector(mask), data])
             return
         lanes = b.vector(mask) if mask is not None else b.all_true()
         ir.Operation.create("vector.scatter", [], [base, b.scalar(b.const(0)), b.vector(at), lanes, data])

@@ -105,7 +105,9 @@ def contract(scope: Scope, op):
 
             def strip(j, inner, columns=columns, lanes=lanes):
                 for top, bottom, rows in balanced(m, tile.rows):
-                    product = _Tile(scope, prefix, a, b, acc, in_place, rows, columns // lanes, lanes, k, type)
+                    product = _Tile(
+                        scope, prefix, a, b, acc, in_place, rows, columns // lanes, lanes, k, type
+                    )
                     inner = loop(base, top, bottom, rows, inner, lambda i, t, p=product, j=j: p.emit(i, j, t))
                 return inner
 
@@ -139,7 +141,14 @@ class _Tile:
         places = [self._place(ev, i, j, r, v) for r in range(self.rows) for v in range(self.vectors)]
         start = [self._wide(ev, ev.at(self.acc, place)) for place in places]
         values = [ev.b.scalar(c) if self.lanes == 1 else ev.b.vector(c) for c in start]
-        done = loop(ev.b, 0, self.k, 1, values, lambda p, accs: self._step(ev, i, j, p, accs))
+        unroll = 2 if self.k % 2 == 0 else 1  # halves the loop's own instructions; four would spill on RVV
+
+        def steps(p: Uniform, accs: list) -> list:
+            for u in range(unroll):
+                accs = self._step(ev, i, j, ev.b.add(p, ev.b.const(u)), accs)
+            return accs
+
+        done = loop(ev.b, 0, self.k, unroll, values, steps)
         for place, value in zip(places, done, strict=True):
             chunk = Uniform(value) if self.lanes == 1 else Lanes(value)
             out = ev.memory.write(self._narrow(ev, chunk), out, place)
@@ -155,11 +164,14 @@ class _Tile:
         inner = ev.child()
         b, memory = inner.b, inner.memory
         columns = [
-            memory.read(self.b, [*self.prefix, p, self._place(inner, i, j, 0, v)[-1]]) for v in range(self.vectors)
+            memory.read(self.b, [*self.prefix, p, self._place(inner, i, j, 0, v)[-1]])
+            for v in range(self.vectors)
         ]
         factors = [memory.read(self.a, [*self.prefix, b.add(i, b.const(r)), p]) for r in range(self.rows)]
         rest = iter(accs)
-        return [self._multiply_add(inner, factor, column, next(rest)) for factor in factors for column in columns]
+        return [
+            self._multiply_add(inner, factor, column, next(rest)) for factor in factors for column in columns
+        ]
 
     def _multiply_add(self, ev: Evaluator, factor: Chunk, column: Chunk, acc):
         b = ev.b

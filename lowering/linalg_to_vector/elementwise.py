@@ -15,7 +15,15 @@ from vertebra.lowering.linalg_to_vector.access import (
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
-from vertebra.lowering.linalg_to_vector.plan import SAME, WHOLE, Plan, is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import (
+    SAME,
+    WHOLE,
+    Plan,
+    block_of,
+    is_elementwise,
+    is_tensor,
+    producer,
+)
 
 _HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs registers more than length
 
@@ -67,7 +75,7 @@ def survey(plan: Plan, value) -> tuple[list, int]:
         op = producer(v)
         if op is None or not plan.inlines(op):
             continue
-        cost += plan._own_cost(op)
+        cost += plan.own_cost(op)
         todo += [x for x, look in plan.looks(op) if look != WHOLE]
     return types, cost
 
@@ -177,23 +185,13 @@ def _destination(scope: Scope, value, sizes: list[int]):
     """Where to put `value`: over an operand that nobody needs afterwards, else a new tensor."""
     if list(value.type.shape) == sizes:
         for leaf, inner in _leaves(scope.plan, value):
-            if leaf.type == value.type and leaf.owner_block == value.owner.block and leaf.only_within(inner):
-                return leaf.value
+            nearby = leaf.type == value.type and block_of(leaf) == block_of(value)
+            if nearby and all(use.owner.operation in inner for use in leaf.uses):
+                return leaf
     return empty(sizes, stored_type(value.type.element_type))
 
 
-class _Leaf:
-    def __init__(self, value):
-        self.value = value
-        self.type = value.type
-        op = producer(value)
-        self.owner_block = value.owner if op is None else op.operation.block
-
-    def only_within(self, inner: set) -> bool:
-        return all(use.owner.operation in inner for use in self.value.uses)
-
-
-def _leaves(plan: Plan, value) -> list[tuple[_Leaf, set]]:
+def _leaves(plan: Plan, value) -> list[tuple[object, set]]:
     """Materialised tensors that `value` reads element by element, and the operations in between.
 
     Empty when an operation in between has users elsewhere, which would read the leaf later.
@@ -212,7 +210,7 @@ def _leaves(plan: Plan, value) -> list[tuple[_Leaf, set]]:
             if is_elementwise(op):
                 todo += [x for x, look in plan.looks(op) if look == SAME]
         else:
-            leaves.append(_Leaf(v))
+            leaves.append(v)
     return [(leaf, inner) for leaf in leaves]
 
 
@@ -232,7 +230,9 @@ def store(scope: Scope, op) -> None:
         low, sizes = mixed(maker, "offsets", 1), mixed(maker, "sizes", 2)
         value = maker.operands[0]
         high = [
-            lo + n if isinstance(lo, int) and isinstance(n, int) else b.scalar(b.add(uniform(b, lo), uniform(b, n)))
+            lo + n
+            if isinstance(lo, int) and isinstance(n, int)
+            else b.scalar(b.add(uniform(b, lo), uniform(b, n)))
             for lo, n in zip(low, sizes, strict=True)
         ]
         shift = [b.mul(b.const(-1), uniform(b, lo)) for lo in low]

@@ -65,7 +65,10 @@ class Evaluator:
         if op is None or not self.plan.inlines(op):
             return self.memory.read(self.instead.get(value, value), idx)
         if is_elementwise(op):
-            chunks = [self.at(v, idx) if isinstance(v.type, ir.RankedTensorType) else Uniform(v) for v in op.operands]
+            chunks = [
+                self.at(v, idx) if isinstance(v.type, ir.RankedTensorType) else Uniform(v)
+                for v in op.operands
+            ]
             return self.apply(op, chunks)
         return getattr(self, "_" + op.name.replace(".", "_"))(op, value, idx)
 
@@ -169,7 +172,9 @@ class Evaluator:
             low = [b.mul(b.const(-1), uniform(b, lo)) for lo in load.low]
             shifted = Strided(view.base, view.linear(b, low), view.strides)
             high = [
-                lo + size if isinstance(lo, int) and isinstance(size, int) else b.add(uniform(b, lo), uniform(b, size))
+                lo + size
+                if isinstance(lo, int) and isinstance(size, int)
+                else b.add(uniform(b, lo), uniform(b, size))
                 for lo, size in zip(load.low, load.sizes, strict=True)
             ]
             self._views[op] = (shifted, high)
@@ -188,7 +193,9 @@ class Evaluator:
         """The values that the body of linalg.generic `op` yields at `idx`."""
         block = op.regions[0].blocks[0]
         env = {}
-        for value, argument, attr in zip(op.operands, block.arguments, op.attributes["indexing_maps"], strict=True):
+        for value, argument, attr in zip(
+            op.operands, block.arguments, op.attributes["indexing_maps"], strict=True
+        ):
             if not list(argument.uses):
                 continue
             if isinstance(value.type, ir.RankedTensorType):
@@ -254,7 +261,9 @@ class Evaluator:
         condition = self._get(env, op.operands[0])
         then, other = (region.blocks[0] if len(region.blocks) else None for region in op.regions)
         yes_mask = b.both(mask, condition)
-        no = self.body(other, env, idx, b.both(mask, b.negate(condition))) if other and _matters(other) else []
+        no = (
+            self.body(other, env, idx, b.both(mask, b.negate(condition))) if other and _matters(other) else []
+        )
         if len(no) == 1 and (load := _lone_load(then)):
             return [self._load(load, env, yes_mask, no[0])]
         yes = self.body(then, env, idx, yes_mask)

@@ -1,6 +1,5 @@
 """What has no vector form: one element after the other, in row-major order."""
 
-from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, stored_type, vector_nest
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
@@ -13,13 +12,17 @@ def element_by_element(scope: Scope, op) -> list:
     outs = [v for v in op.operands if is_tensor(v)][-len(op.results) :]
     shape = shape_of(outs[0])
     used = [bool(list(r.uses)) for r in op.results]
-    inits = [empty(shape, stored_type(r.type.element_type)) for r, u in zip(op.results, used, strict=True) if u]
+    inits = [
+        empty(shape, stored_type(r.type.element_type)) for r, u in zip(op.results, used, strict=True) if u
+    ]
     block = op.regions[0].blocks[0]
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
         at = [ev.b.scalar(i) for i in idx]
         env = {}
-        for value, argument, attr in zip(op.operands, block.arguments, op.attributes["indexing_maps"], strict=True):
+        for value, argument, attr in zip(
+            op.operands, block.arguments, op.attributes["indexing_maps"], strict=True
+        ):
             if not list(argument.uses):
                 continue
             chunk = (
@@ -61,7 +64,6 @@ def _clone_body(block, env: dict, at: list) -> list:
             env[op.results[0]] = at[int(op.attributes["dim"])]
             continue
         copy = op.clone()
-        ir.InsertionPoint.current.insert(copy)
         _replace_operands(copy, env, at)
         env.update(zip(op.results, copy.results, strict=True))
     return []

@@ -25,7 +25,7 @@ def flat_view(b: Builder, memref) -> Strided | None:
         (offset,), strides = mixed(op, "offsets", 1), mixed(op, "strides", 3)
         return Strided(op.operands[0], _uniform(b, offset), tuple(_uniform(b, s) for s in strides))
     shape = list(memref.type.shape)
-    if DYNAMIC in shape and len(shape) > 1 or "strided" in str(memref.type):
+    if (DYNAMIC in shape and len(shape) > 1) or "strided" in str(memref.type):
         return None
     if len(shape) == 1:
         return Strided(memref, b.const(0), (b.const(1),))

@@ -33,7 +33,15 @@ _WRITES = {
     "memref.generic_atomic_rmw",
     "func.call",
 }
-_BODY = {"linalg.index", "linalg.yield", "scf.if", "scf.yield", "memref.load", "memref.store", "tensor.extract"}
+_BODY = {
+    "linalg.index",
+    "linalg.yield",
+    "scf.if",
+    "scf.yield",
+    "memref.load",
+    "memref.store",
+    "tensor.extract",
+}
 
 _HEAVY = {"arith.divf": 4, "arith.divsi": 20, "arith.divui": 20, "arith.remsi": 20, "arith.remui": 20,
           "arith.remf": 20, "math.sqrt": 6, "math.absf": 1, "math.fma": 1, "math.copysign": 1, "math.floor": 1,
@@ -52,6 +60,12 @@ def producer(value):
     """The operation that makes `value`, or None for a block argument."""
     owner = value.owner
     return None if isinstance(owner, ir.Block) else owner
+
+
+def block_of(value):
+    """The block in which `value` comes into being."""
+    op = producer(value)
+    return value.owner if op is None else op.operation.block
 
 
 def is_elementwise(op) -> bool:
@@ -277,10 +291,10 @@ class Plan:
 
     def _decide(self, op, block, epoch: int) -> None:
         free = op.name in _FREE
-        cost, loads = self._own_cost(op), frozenset()
+        cost, loads = self.own_cost(op), frozenset()
         if op in self.loads or "memref.load" in (self.names(op) if op.name == "linalg.generic" else ()):
             loads = frozenset([(op, epoch)])
-        for value, look in self.looks(op):
+        for value, _look in self.looks(op):
             facts = self._facts.get(value)
             if facts is None or value in self.materialised:
                 cost += 1
@@ -297,7 +311,7 @@ class Plan:
             if result in self.materialised:
                 self._check_facts(self._facts[result], epoch)
 
-    def _own_cost(self, op) -> int:
+    def own_cost(self, op) -> int:
         name = op.name
         if name in _FREE or name in _SHAPE_OPS:
             return 0

@@ -28,7 +28,7 @@ _KINDS = {
 
 
 class Reduction:
-    """One linalg.reduce: its inputs, its start values (None where the first slice is the start), its combiner."""
+    """One linalg.reduce: inputs, start values (None where the first slice is the start), combiner."""
 
     def __init__(self, scope: Scope, op):
         self.scope = scope
@@ -218,7 +218,8 @@ def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk
         width //= 2
         half = r.scope.evaluator(width)
         low, high = (
-            [Lanes(_slice(half.b.vector_type(v.type.element_type), v, at)) for v in vectors] for at in (0, width)
+            [Lanes(_slice(half.b.vector_type(v.type.element_type), v, at)) for v in vectors]
+            for at in (0, width)
         )
         vectors = [half.b.vector(c) for c in r.combine(half, low, high)]
     position = ir.DenseI64ArrayAttr.get([0])

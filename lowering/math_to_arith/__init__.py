@@ -11,6 +11,7 @@ multiply-add.
 from collections.abc import Callable
 from types import MappingProxyType
 
+from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.math_to_arith import (
     error_function,
@@ -105,11 +106,12 @@ def expand_math(module_op, *, fast: bool = False) -> int:
 
     fast: take `FAST_EXPANSIONS` where they exist.  An operation with fastmath flag `afn`
     (approximate functions) gets them in any case.
+    Raises CompileError for a tensor whose shape is not known.
     """
     found = []
 
     def visit(op):
-        if op.name in EXPANSIONS:
+        if op.operation.name in EXPANSIONS:
             found.append(op)
         return ir.WalkResult.ADVANCE
 
@@ -121,6 +123,12 @@ def expand_math(module_op, *, fast: bool = False) -> int:
 
 def _expand(op, fast: bool) -> None:
     type_ = op.results[0].type
+    if isinstance(type_, ir.ShapedType) and not (type_.has_rank and type_.has_static_shape):
+        raise CompileError(
+            f"{op.name}: cannot make constants of the unknown shape {type_}",
+            at=op,
+            fix="expand after vectorising, or inside a linalg.generic",
+        )
     approximate = fast or ("fastmath" in op.attributes and "afn" in str(op.attributes["fastmath"]))
     table = EXPANSIONS
     if approximate and op.name in FAST_EXPANSIONS and _element(type_) != "f64":

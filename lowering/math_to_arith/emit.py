@@ -58,7 +58,9 @@ class Shape:
         if like is None:
             return element
         if isinstance(like, ir.VectorType):
-            return ir.VectorType.get(like.shape, element, scalable=like.scalable_dims if like.scalable else None)
+            return ir.VectorType.get(
+                like.shape, element, scalable=like.scalable_dims if like.scalable else None
+            )
         return ir.RankedTensorType.get(like.shape, element, like.encoding)
 
 
@@ -112,7 +114,9 @@ class Expr:
         self.value = value
         self.kind = kind
 
-    def _make(self, name: str, *operands: "Expr | float | int", kind: Kind | None = None, **attributes) -> "Expr":
+    def _make(
+        self, name: str, *operands: "Expr | float | int", kind: Kind | None = None, **attributes
+    ) -> "Expr":
         own = self.kind
         kind = kind or own
         values = [self.value]
@@ -269,7 +273,9 @@ class Expr:
 def select(condition: Expr, yes, no) -> Expr:
     """`yes` where `condition` holds, else `no`; one of them at least is an expression."""
     kind = yes.kind if isinstance(yes, Expr) else no.kind
-    return condition._make("arith.select", *(x if isinstance(x, Expr) else kind.constant(x) for x in (yes, no)), kind=kind)
+    return condition._make(
+        "arith.select", *(x if isinstance(x, Expr) else kind.constant(x) for x in (yes, no)), kind=kind
+    )
 
 
 def horner(x: Expr, coefficients: tuple[float, ...]) -> Expr:

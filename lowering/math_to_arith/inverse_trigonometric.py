@@ -5,7 +5,10 @@ from vertebra.lowering.math_to_arith.emit import Expr, fast_two_sum, horner, sel
 
 NAN = float("nan")
 # pi/2 and pi in two parts.
-HALF_PI = {"f32": (1.5707963705062866, -4.371138828673793e-08), "f64": (1.5707963267948966, 6.123233995736766e-17)}
+HALF_PI = {
+    "f32": (1.5707963705062866, -4.371138828673793e-08),
+    "f64": (1.5707963267948966, 6.123233995736766e-17),
+}
 PI = {"f32": (3.1415927410125732, -8.742277657347586e-08), "f64": (3.141592653589793, 1.2246467991473532e-16)}
 
 
@@ -32,7 +35,10 @@ def asin(x: Expr) -> Expr:
 
 
 def acos(x: Expr) -> Expr:
-    """2 asin(sqrt((1 - |x|) / 2)) or pi less that for |x| > 1/2, else pi/2 - asin(x).  f32: 2 ULP, f64: 2 ULP."""
+    """2 asin(sqrt((1 - |x|) / 2)), or pi less that, for |x| > 1/2; else pi/2 - asin(x).
+
+    f32: 2 ULP, f64: 2 ULP.
+    """
     name = x.kind.name
     a = x.abs()
     outer, s, rest = _reflected(a)

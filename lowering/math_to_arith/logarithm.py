@@ -6,7 +6,7 @@ log(1 + f) = f + f*f*s(f) with f = m - 1, which is exact.
 import math
 
 from vertebra.lowering.math_to_arith.coefficients import LOG
-from vertebra.lowering.math_to_arith.emit import Expr, fast_two_sum, horner, power_of_two, select, two_sum
+from vertebra.lowering.math_to_arith.emit import Expr, fast_two_sum, horner, select, two_sum
 
 INF = float("inf")
 NAN = float("nan")
@@ -14,9 +14,18 @@ NAN = float("nan")
 # Constants in two parts; the first part of those that are multiplied by the exponent e has
 # enough trailing zeros for an exact product.
 LN2 = {"f32": (0.693145751953125, 1.4286068203094173e-06), "f64": (0.6931471805592082, 7.371002565167799e-13)}
-LOG10_2 = {"f32": (0.301025390625, 4.605038981195214e-06), "f64": (0.30102999566361177, 3.694239077158931e-13)}
-LOG2E = {"f32": (1.44269502162933349609375, 1.9259629911e-08), "f64": (1.4426950408889634, 2.0355273740931033e-17)}
-LOG10E = {"f32": (0.4342944920063018798828125, -1.010304911e-08), "f64": (0.4342944819032518, 1.098319650216765e-17)}
+LOG10_2 = {
+    "f32": (0.301025390625, 4.605038981195214e-06),
+    "f64": (0.30102999566361177, 3.694239077158931e-13),
+}
+LOG2E = {
+    "f32": (1.44269502162933349609375, 1.9259629911e-08),
+    "f64": (1.4426950408889634, 2.0355273740931033e-17),
+}
+LOG10E = {
+    "f32": (0.4342944920063018798828125, -1.010304911e-08),
+    "f64": (0.4342944819032518, 1.098319650216765e-17),
+}
 SQRT_HALF_BITS = {"f32": 0x3F3504F3, "f64": 0x3FE6A09E667F3BCD}
 
 
@@ -54,7 +63,7 @@ def log(x: Expr) -> Expr:
 
 
 def log_fast(x: Expr) -> Expr:
-    """f32: 4 ULP for normal x, and 2**-22 absolute near 1 if that is more; a subnormal x counts as 2**-127."""
+    """f32: 4 ULP; meaningless for a positive subnormal x."""
     m, e = split(x, subnormals=False)
     f = m - 1.0
     result = e.to("f32").fma(math.log(2), (f * f).fma(horner(f, LOG["fast"]), f))
@@ -70,7 +79,9 @@ def _scaled(x: Expr, factor: dict, exponent_factor: dict | None) -> Expr:
     high, low = factor[name]
     lead = f * high
     rest = f.fma(low, f.fma(high, -lead))
-    tail = lead.fma(f * horner(f, LOG[name]), rest)
+    # s(f) begins with -1/2, whose product with f is exact.
+    w = (f * f).fma(horner(f, LOG[name][1:]), f * -0.5)
+    tail = lead.fma(w, rest.fma(w, rest))
     if exponent_factor is None:
         whole = e
     else:

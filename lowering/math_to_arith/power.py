@@ -19,6 +19,8 @@ from vertebra.lowering.math_to_arith.logarithm import split
 INF = float("inf")
 NAN = float("nan")
 # 1/3 and 2*log2(e) in two doubles each.
+# Bits 63..32 of the double x**(-1/3) are about this less a third of the same bits of x.
+CBRT_MAGIC = 4 / 3 * 1023 * 2.0**20
 THIRD = (0.3333333333333333, 1.850371707708594e-17)
 TWO_LOG2E = (2.8853900817779268, 4.0710547481862066e-17)
 
@@ -127,7 +129,10 @@ def rsqrt(x: Expr) -> Expr:
 
 
 def cbrt(x: Expr) -> Expr:
-    """x * y*y with y = |x|**(-1/3) by iteration from the bits of x.  f32: 1 ULP (computed in f64), f64: 1 ULP."""
+    """x * y*y with y = |x|**(-1/3), found from the bits of x by iteration.
+
+    f32: 1 ULP (computed in f64), f64: 1 ULP.
+    """
     name = x.kind.name
     a = x.abs().to("f64")
     if name == "f64":
@@ -148,7 +153,3 @@ def cbrt(x: Expr) -> Expr:
     result = root.to(name).copysign(x)
     a = x.abs()
     return select((a > 0.0) & (a < INF), result, x)
-
-
-# Bits 63..32 of a double, as a number: 4/3 of the bias, less what centres the error of the guess.
-CBRT_MAGIC = 4 / 3 * 1023 * 2.0**20 - 0.0

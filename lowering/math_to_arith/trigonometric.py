@@ -47,9 +47,12 @@ def _chunk(first: int, width: int, lift: int) -> float:
     return float(digits) * 2.0 ** (lift - first - width + 1)
 
 
-def _window(exponent: int, precision: int, widths: tuple[int, ...], first: int | None = None) -> Window:
-    """The window for x >= 2**exponent, with `precision` bits in x: digits worth 4 ulps of x come last left out."""
-    first = max(1, exponent - precision - 1) if first is None else first
+def _window(exponent: int, precision: int, widths: tuple[int, ...]) -> Window:
+    """The window for x >= 2**exponent, a multiple of 2**(exponent - precision + 1).
+
+    Left out are the digits whose product with that is a multiple of 4.
+    """
+    first = max(1, exponent - precision - 1)
     lift = 512 if exponent >= 512 else 0
     chunks = []
     for width in widths:
@@ -113,7 +116,9 @@ def _reduce_f64(a: Expr) -> tuple[Expr, Expr, Expr]:
     return select(small, whole, r), select(small, 0.0, r_low), n
 
 
-def _kernels(r: Expr, r_low: Expr | None, sin: tuple[float, ...], cos: tuple[float, ...]) -> tuple[Expr, Expr]:
+def _kernels(
+    r: Expr, r_low: Expr | None, sin: tuple[float, ...], cos: tuple[float, ...]
+) -> tuple[Expr, Expr]:
     """sin and cos of r + r_low, |r| <= pi/4."""
     z = r * r
     tail = (r * z) * horner(z, sin)

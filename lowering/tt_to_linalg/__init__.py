@@ -6,17 +6,19 @@ Elementwise arith and math operations on tensors stay as they are; so do scf loo
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply
 from vertebra.core.mlir import ir
-from vertebra.lowering.tt_to_linalg import conversion, dot, elementwise, irregular, reduce, shape
+from vertebra.lowering.tt_to_linalg import conversion, dot, elementwise, irregular, reduce, scaled_dot, shape
 
 PATTERNS = (
     *elementwise.PATTERNS,
     *conversion.PATTERNS,
     *shape.PATTERNS,
     *dot.PATTERNS,
+    *scaled_dot.PATTERNS,
     *reduce.PATTERNS,
     *irregular.PATTERNS,
 )
 DIALECTS = ("tt.", "tts.")
+RUNTIME = "__vertebra"  # functions that later stages define
 
 
 def lower_compute(module, core, options) -> None:
@@ -26,15 +28,29 @@ def lower_compute(module, core, options) -> None:
 
 def check_lowered(module, core, options) -> None:
     """Raises CompileError for the first operation that no lowering has replaced."""
+    left = []
 
     def visit(op):
-        if op.name.startswith(DIALECTS):
-            types = ", ".join(str(v.type) for v in (*op.operands, *op.results))
-            raise CompileError(
-                f"{op.name} is not supported here ({types})",
-                at=op,
-                fix="write it another way; `vertebra opt --print-after-all` shows where it comes from",
-            )
+        if op.name.startswith(DIALECTS) or (op.name == "func.call" and not _is_runtime_call(op)):
+            left.append(op)  # an exception would not leave the walk as what it is
+            return ir.WalkResult.INTERRUPT
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(visit)
+    for op in left:
+        if op.name == "func.call":
+            raise CompileError(
+                f"{op.attributes['callee'].value} is declared and called, and no plugin says what it does",
+                at=op,
+                fix="install the plugin that provides it",
+            )
+        types = ", ".join(str(v.type) for v in (*op.operands, *op.results))
+        raise CompileError(
+            f"{op.name} is not supported here ({types})",
+            at=op,
+            fix="write it with other operations; every stage can be printed to see where it comes from",
+        )
+
+
+def _is_runtime_call(op) -> bool:
+    return op.attributes["callee"].value.startswith(RUNTIME)

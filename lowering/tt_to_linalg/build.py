@@ -80,21 +80,32 @@ def generic(
     maps: one for each input; the output's is the identity.  body: takes an element of
     each input, builds inside the loops, and returns the element of the result.
     """
-    rank = len(result.shape)
-    all_maps = [*maps, identity_map(rank)]
+    return _generic([result], inputs, maps, lambda *elements: [body(*elements)])[0]
+
+
+def map_block(block: ir.Block, inputs: Sequence[ir.Value], results: Sequence[ir.Type]) -> list[ir.Value]:
+    """Applies the body of `block` to the elements of `inputs`, all of one shape; the block is used up."""
+    identity = identity_map(len(results[0].shape))
+    return _generic(results, inputs, [identity] * len(inputs), lambda *elements: move_body(block, elements))
+
+
+def _generic(results, inputs, maps, body) -> list[ir.Value]:
+    rank = len(results[0].shape)
+    all_maps = [*maps, *[identity_map(rank)] * len(results)]
     parallel = ir.Attribute.parse("#linalg.iterator_type<parallel>")
     op = linalg.GenericOp(
-        [result],
+        list(results),
         list(inputs),
-        [empty(result)],
+        [empty(r) for r in results],
         ir.ArrayAttr.get([ir.AffineMapAttr.get(m) for m in all_maps]),
         ir.ArrayAttr.get([parallel] * rank),
     )
-    elements = [v.type.element_type for v in inputs] + [result.element_type]
-    block = op.regions[0].blocks.append(*elements)
+    block = op.regions[0].blocks.append(
+        *[v.type.element_type for v in inputs], *[r.element_type for r in results]
+    )
     with ir.InsertionPoint(block):
-        linalg.YieldOp([body(*list(block.arguments)[: len(inputs)])])
-    return op.results[0]
+        linalg.YieldOp(body(*list(block.arguments)[: len(inputs)]))
+    return list(op.results)
 
 
 def extract_slice(

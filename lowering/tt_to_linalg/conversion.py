@@ -107,8 +107,18 @@ def _bits_of(value: float) -> int:
     return struct.unpack("<I", struct.pack("<f", value))[0]
 
 
+def magnitude_bits(code: ir.Value, mantissa: int, bias: int) -> ir.Value:
+    """The bits of the f32 that an unsigned code of exponent and mantissa stands for, as i32.
+
+    The code moves under f32's exponent and the difference of the biases is multiplied back.
+    """
+    i32, f32 = code.type, build.like(code.type, ir.F32Type.get())
+    moved = arith.bitcast(f32, arith.shli(code, build.constant(i32, 23 - mantissa)))
+    return arith.bitcast(i32, arith.mulf(moved, build.constant(f32, 2.0 ** (127 - bias))))
+
+
 def _decode(x: ir.Value, form: Float8) -> ir.Value:
-    """f32 of the same value: the code moves under f32's exponent and is scaled by the bias difference."""
+    """f32 of the same value."""
     i32, f32 = _integers(x.type, 32), build.like(x.type, ir.F32Type.get())
 
     def c(value):
@@ -116,9 +126,7 @@ def _decode(x: ir.Value, form: Float8) -> ir.Value:
 
     byte = arith.extui(i32, arith.bitcast(_integers(x.type, 8), x))
     code = arith.andi(byte, c(0x7F))
-    moved = arith.bitcast(f32, arith.shli(code, c(23 - form.mantissa)))
-    scaled = arith.mulf(moved, build.constant(f32, 2.0 ** (127 - form.bias)))
-    bits = arith.bitcast(i32, scaled)
+    bits = magnitude_bits(code, form.mantissa, form.bias)
     if form.infinity is not None:
         special = arith.ori(bits, c(0x7F800000))  # keeps the mantissa, so NaN stays NaN
         bits = arith.select(arith.cmpi(_IGE, code, c(form.infinity)), special, bits)

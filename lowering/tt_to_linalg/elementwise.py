@@ -4,6 +4,7 @@ from vertebra.core.errors import CompileError
 from vertebra.core.lower import pattern
 from vertebra.core.mlir import arith, math
 from vertebra.dialects import tt
+from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.libdevice import FUNCTIONS, base_name, high_product
 from vertebra.lowering.tt_to_linalg.shape import is_value
 
@@ -53,6 +54,19 @@ def extern_elementwise_to_math(op):
     return compute(op.result.type, *op.operands)
 
 
+@pattern(tt.MapElementwiseOp)
+def map_elementwise_to_generic(op):
+    """out[i] = body(srcs[i]...); branches in the body are structured by now.
+
+    Raises CompileError for pack > 1, where the body works on several elements at once.
+    """
+    if op.pack.value != 1:
+        raise CompileError(
+            f"tt.map_elementwise: pack = {op.pack.value} is not supported", at=op, fix="leave pack at 1"
+        )
+    return build.map_block(op.regions[0].blocks[0], list(op.operands), [r.type for r in op.results])
+
+
 @pattern(tt.ElementwiseInlineAsmOp)
 def inline_asm_is_refused(op):
     raise CompileError(
@@ -92,6 +106,7 @@ PATTERNS = (
     precise_divf_to_divf,
     mulhiui_to_muli,
     extern_elementwise_to_math,
+    map_elementwise_to_generic,
     inline_asm_is_refused,
     print_is_refused,
     assert_is_refused,

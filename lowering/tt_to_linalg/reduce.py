@@ -54,21 +54,21 @@ def reduce_to_reduce(op):
     size = shape[axis]
     block = op.regions[0].blocks[0]
     if size == 1:
-        return [_scalar_of_rank_0(_drop(s, axis, 0, 1), rest) for s in sources]
+        return [_scalar_of_rank_0(_drop(s, axis, 0), rest) for s in sources]
     identity = identity_of(block)
     if identity is not None:
         element = sources[0].type.element_type
         target = build.empty(build.tensor_type(rest, element))
         starts = [linalg.fill(build.constant(element, identity), outs=[target])]
     else:
-        starts = [_drop(s, axis, 0, 1) for s in sources]
+        starts = [_drop(s, axis, 0) for s in sources]
         sources = [_tail(s, axis) for s in sources]
     new = linalg.ReduceOp([s.type for s in starts], sources, starts, [axis])
     _combiner_to_block(block, new.regions[0])
     return [_scalar_of_rank_0(r, rest) for r in new.results]
 
 
-def _drop(source: ir.Value, axis: int, at, size: int) -> ir.Value:
+def _drop(source: ir.Value, axis: int, at: int | ir.Value) -> ir.Value:
     """The slice at position `at` of `axis`, without that dimension."""
     shape = list(source.type.shape)
     offsets = [at if d == axis else 0 for d in range(len(shape))]
@@ -118,30 +118,38 @@ def scan_to_for(op):
     block = op.regions[0].blocks[0]
 
     def take(source, at):
-        if flat:
-            return tensor.ExtractOp(source, [at if isinstance(at, ir.Value) else build.index(at)]).result
-        return _drop(source, axis, at, 1)
+        return tensor.ExtractOp(source, [_as_index(at)]).result if flat else _drop(source, axis, at)
 
     def put(value, into, at):
         if flat:
-            return tensor.InsertOp(value, into, [at if isinstance(at, ir.Value) else build.index(at)]).result
+            return tensor.InsertOp(value, into, [_as_index(at)]).result
         offsets = [at if d == axis else 0 for d in range(len(shape))]
         return build.insert_slice(value, into, offsets, [1 if d == axis else n for d, n in enumerate(shape)])
 
     first = size - 1 if backward else 0
     running = [take(s, first) for s in sources]
     outs = [put(r, build.empty(s.type), first) for r, s in zip(running, sources, strict=True)]
-    loop = scf.ForOp(build.index(1), build.index(size), build.index(1), running + outs)
+    # Scalars are carried from step to step; slices are read back, so that one buffer serves the whole loop.
+    carried = running + outs if flat else outs
+    loop = scf.ForOp(build.index(1), build.index(size), build.index(1), carried)
     with ir.InsertionPoint(loop.body):
         step = loop.induction_variable
-        at = arith.SubIOp(build.index(size - 1), step).result if backward else step
-        carried = list(loop.inner_iter_args)
-        running, outs = carried[: len(sources)], carried[len(sources) :]
+        at = arith.subi(build.index(size - 1), step) if backward else step
+        outs = list(loop.inner_iter_args)[-len(sources) :]
+        if flat:
+            running = list(loop.inner_iter_args)[: len(sources)]
+        else:
+            before = arith.addi(at, build.index(1)) if backward else arith.subi(at, build.index(1))
+            running = [take(o, before) for o in outs]
         arguments = running + [take(s, at) for s in sources]
         running = build.move_body(block, arguments) if flat else _combine_slices(block, arguments)
         outs = [put(r, o, at) for r, o in zip(running, outs, strict=True)]
-        scf.YieldOp(running + outs)
-    return list(loop.results)[len(sources) :]
+        scf.YieldOp(running + outs if flat else outs)
+    return list(loop.results)[-len(sources) :]
+
+
+def _as_index(at: int | ir.Value) -> ir.Value:
+    return build.index(at) if isinstance(at, int) else at
 
 
 def _combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value]:
@@ -149,7 +157,7 @@ def _combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value
     *body, terminator = block.operations
     half = len(arguments) // 2
     if not all(_is_elementwise(op.operation) for op in body):
-        return _combine_in_loops(block, arguments, half)
+        return build.map_block(block, arguments, [a.type for a in arguments[:half]])
     shape = arguments[0].type.shape
     known = dict(zip(block.arguments, arguments, strict=True))
 
@@ -169,7 +177,7 @@ def _combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value
             op.name,
             results=[build.tensor_type(shape, r.type) for r in op.results],
             operands=[on_tensors(o) for o in op.operands],
-            attributes={a.name: a.attr for a in op.attributes},
+            attributes={name: op.attributes[name] for name in op.attributes},
         )
         known.update(zip(op.results, new.results, strict=True))
     return [on_tensors(o) for o in terminator.operands]
@@ -177,25 +185,6 @@ def _combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value
 
 def _is_elementwise(op) -> bool:
     return op.name.startswith(("arith.", "math.")) and len(op.regions) == 0
-
-
-def _combine_in_loops(block: ir.Block, arguments: list[ir.Value], half: int) -> list[ir.Value]:
-    results = [a.type for a in arguments[:half]]
-    rank = len(results[0].shape)
-    identity = ir.AffineMapAttr.get(build.identity_map(rank))
-    op = linalg.GenericOp(
-        results,
-        arguments,
-        [build.empty(t) for t in results],
-        ir.ArrayAttr.get([identity] * (len(arguments) + half)),
-        ir.ArrayAttr.get([ir.Attribute.parse("#linalg.iterator_type<parallel>")] * rank),
-    )
-    inner = op.regions[0].blocks.append(
-        *[t.type.element_type for t in arguments], *[t.element_type for t in results]
-    )
-    with ir.InsertionPoint(inner):
-        linalg.YieldOp(build.move_body(block, list(inner.arguments)[: len(arguments)]))
-    return list(op.results)
 
 
 PATTERNS = (reduce_to_reduce, scan_to_for)

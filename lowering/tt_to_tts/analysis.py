@@ -258,7 +258,9 @@ def _bitcast(a: Analysis, op, value, unsigned):
     if not types.is_pointer(kind) or types.is_block(kind):
         return None
     state = a.state(op.operands[0])
-    old, new = (types.element_bytes(v.type.element_type if _shape(v) else v.type) for v in (op.operands[0], value))
+    old, new = (
+        types.element_bytes(v.type.element_type if _shape(v) else v.type) for v in (op.operands[0], value)
+    )
     if old == new and state.base is not a.null:
         return Pointers(a.table.atom("bitcast", state.base, kind), state.form)
     if old == new:

@@ -156,7 +156,9 @@ class Emitter:
                 self._emit(atom.args[2], place),
             )
             depth = max(i, j, k)
-            return self._once(("arith.select", c, x, y), "arith.select", x.type, (c, x, y), depth, place), depth
+            return self._once(
+                ("arith.select", c, x, y), "arith.select", x.type, (c, x, y), depth, place
+            ), depth
         (x, i), (y, j) = (self._emit(a, place) for a in atom.args)
         depth = max(i, j)
         if kind in _SIMPLE:

@@ -202,7 +202,9 @@ def _bits(extension) -> int:
 def constant_of(attribute: ir.Attribute, unsigned: bool = False) -> int:
     """The number in an integer (or boolean) attribute."""
     kind = attribute.type
-    number = ir.IntegerAttr(attribute).value if isinstance(attribute, ir.IntegerAttr) else int(attribute.value)
+    number = (
+        ir.IntegerAttr(attribute).value if isinstance(attribute, ir.IntegerAttr) else int(attribute.value)
+    )
     if isinstance(kind, ir.IntegerType) and kind.width < 64:
         number %= 1 << kind.width
         if not unsigned and kind.width > 1 and number >> (kind.width - 1):

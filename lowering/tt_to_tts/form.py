@@ -257,7 +257,11 @@ def flatten(state: State) -> tuple[tuple, list[Expr]]:
     """(skeleton, expressions): the parts that a loop may not change, and those that it may."""
     if isinstance(state, Block):
         n = len(state.shape)
-        return (Block, state.base, n, state.block, state.padding), [*state.shape, *state.strides, *state.offsets]
+        return (Block, state.base, n, state.block, state.padding), [
+            *state.shape,
+            *state.strides,
+            *state.offsets,
+        ]
     form = state.form if isinstance(state, Pointers) else state
     base = state.base if isinstance(state, Pointers) else None
     parts = [form.scalar]

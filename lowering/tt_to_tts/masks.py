@@ -176,27 +176,28 @@ def _either(table: Table, kind: str, a: Expr | None, b: Expr | None) -> Expr | N
     return table.apply(kind, a, b)
 
 
-def clamp(table: Table, mask: Mask) -> list[tuple[Expr, Expr]]:
-    """0 <= lo <= hi <= size for each dimension; the first one is empty where a condition fails."""
-    result = []
+def limits(table: Table, mask: Mask) -> list[tuple[Expr, Expr]] | None:
+    """(lo, hi) for each dimension; None where nothing is known to be left out.
+
+    Where every lo is 0, hi is clamped to 0 <= hi <= size; otherwise both are as the mask says,
+    on whichever side of 0 and size.  The first dimension is empty where a condition fails.
+    """
+    bounds = []
     for size, (lo, hi) in zip(mask.shape, mask.bounds, strict=True):
-        low = 0 if lo is None else table.apply("min", table.apply("max", lo, 0), size)
-        high = size if hi is None else table.apply("max", table.apply("min", hi, size), low)
-        result.append((low, high))
-    if mask.conditions and result:
-        low, high = result[0]
-        for condition in mask.conditions:
-            high = table.select(condition, high, low)
-        result[0] = (low, high)
-    return result
-
-
-def is_full(shape: tuple[int, ...], bounds: list[tuple[Expr, Expr]]) -> bool:
-    """Whether the bounds are known to leave nothing out."""
-    return all(
-        isinstance(lo, int) and lo == 0 and isinstance(hi, int) and hi == size
-        for size, (lo, hi) in zip(shape, bounds, strict=True)
-    )
+        low = 0 if lo is None else max(lo, 0) if isinstance(lo, int) else lo
+        high = size if hi is None else min(hi, size) if isinstance(hi, int) else hi
+        bounds.append((low, high))
+    if all(isinstance(lo, int) and lo == 0 for lo, _ in bounds):
+        bounds = [
+            (0, table.apply("max", table.apply("min", hi, size), 0))
+            for size, (_, hi) in zip(mask.shape, bounds, strict=True)
+        ]
+        if not mask.conditions and all(hi == size for size, (_, hi) in zip(mask.shape, bounds, strict=True)):
+            return None
+    low, high = bounds[0]
+    for condition in mask.conditions:
+        high = table.select(condition, high, low)
+    return [(low, high), *bounds[1:]]
 
 
 _RULES = {

@@ -137,18 +137,21 @@ def _within(block: ir.Block, op) -> bool:
         block = around.block
 
 
-class Plan(NamedTuple):
-    """What an operation carries for its merged values, by their position.
+Item = Expr | Atom | Form
 
-    inner, outer: position -> symbols of the block arguments, of the results.
-    templates: of the values that come in and go round; leaving: of those that leave a while loop.
+
+class Plan(NamedTuple):
+    """What an operation carries besides its own values.
+
+    enter: what goes in.  leave: what the terminator of each region passes on.
+    arguments: symbols of each region's new block arguments.  results: symbols of the new results.
+    An item is an index (an expression), an address (a base atom) or offsets (a form).
     """
 
-    templates: dict[int, Template]
-    inner: dict[int, list[Atom]]
-    outer: dict[int, list[Atom]]
-    leaving: dict[int, Template] = {}
-    after: dict[int, list[Atom]] = {}
+    enter: list[Item]
+    leave: list[list[Item]]
+    arguments: list[list[Atom]]
+    results: list[Atom]
 
 
 def merged(analysis: Analysis, value: ir.Value) -> State | None:
@@ -185,32 +188,21 @@ def plan(analysis: Analysis, op) -> Plan:
     return found
 
 
-def _candidates(values) -> dict[int, ir.Value]:
-    return {i: v for i, v in enumerate(values) if is_candidate(v.type)}
-
-
-def _assume(analysis: Analysis, templates: dict[int, Template], values, home: ir.Block) -> dict[int, list[Atom]]:
-    symbols = {}
+def _assume(analysis: Analysis, templates: dict[int, Template], values, home: ir.Block) -> list[Atom]:
+    symbols = []
     for i, template in templates.items():
-        state, symbols[i] = template.instance(home)
+        state, own = template.instance(home)
         analysis.assume(values[i], state or analysis.opaque(values[i]))
+        symbols += own
     return symbols
 
 
-def _plan_for(analysis: Analysis, op) -> Plan:
-    """scf.for: operands lower, upper, step, initial values; block arguments index, values."""
-    inits = _candidates(list(op.operands)[3:])
-    body = op.regions[0].blocks[0]
-    arguments = list(body.arguments)[1:]
-    yielded = list(list(body.operations)[-1].operands)
-    templates = {i: Template(analysis, v.type, analysis.state(v), op) for i, v in inits.items()}
-    inner = _settle(analysis, templates, arguments, yielded, body)
-    outer = _assume(analysis, templates, list(op.results), op.block)
-    return Plan(templates, inner, outer)
+def _carried(analysis: Analysis, templates: dict[int, Template], values) -> list[Item]:
+    return [item for i, t in templates.items() for item in t.carried(analysis.state(values[i]))]
 
 
-def _settle(analysis, templates, arguments, yielded, body, between=None):
-    """Widens the templates until what is yielded fits; the symbols of the block's arguments."""
+def _settle(analysis, templates, arguments, yielded, body, between=None) -> list[Atom]:
+    """Widens the templates until what is yielded fits; the symbols of the block's new arguments."""
     while True:
         mark = analysis.mark()
         symbols = _assume(analysis, templates, arguments, body)
@@ -221,39 +213,66 @@ def _settle(analysis, templates, arguments, yielded, body, between=None):
         analysis.forget(mark)
 
 
+def _templates(analysis: Analysis, values, op) -> dict[int, Template]:
+    return {
+        i: Template(analysis, v.type, analysis.state(v), op)
+        for i, v in enumerate(values)
+        if is_candidate(v.type)
+    }
+
+
+def _plan_for(analysis: Analysis, op) -> Plan:
+    """scf.for: operands lower, upper, step, initial values; block arguments index, values."""
+    inits = list(op.operands)[3:]
+    body = op.regions[0].blocks[0]
+    yielded = _passed(body)
+    templates = _templates(analysis, inits, op)
+    inner = _settle(analysis, templates, list(body.arguments)[1:], yielded, body)
+    outer = _assume(analysis, templates, list(op.results), op.block)
+    return Plan(
+        _carried(analysis, templates, inits), [_carried(analysis, templates, yielded)], [inner], outer
+    )
+
+
 def _plan_if(analysis: Analysis, op) -> Plan:
-    branches = [list(list(r.blocks[0].operations)[-1].operands) for r in op.regions if len(r.blocks)]
-    results = _candidates(op.results)
-    templates = {}
-    for i, value in results.items():
-        template = templates[i] = Template(analysis, value.type, analysis.state(branches[0][i]), op)
+    branches = [_passed(region.blocks[0]) for region in op.regions if len(region.blocks)]
+    if not len(op.results):
+        return Plan([], [[] for _ in branches], [[] for _ in branches], [])
+    templates = _templates(analysis, branches[0], op)
+    for i, template in templates.items():
         template.widen(analysis.state(branches[1][i]))
         template.close(op)
-    return Plan(templates, {}, _assume(analysis, templates, list(op.results), op.block))
+    outer = _assume(analysis, templates, list(op.results), op.block)
+    return Plan([], [_carried(analysis, templates, values) for values in branches], [[], []], outer)
 
 
 def _plan_while(analysis: Analysis, op) -> Plan:
     """scf.while: the first region tests and hands on, the second works and yields to the first."""
     before, after = (region.blocks[0] for region in op.regions)
-    handed = list(list(before.operations)[-1].operands)[1:]
-    yielded = list(list(after.operations)[-1].operands)
-    templates = {
-        i: Template(analysis, v.type, analysis.state(v), op) for i, v in _candidates(op.operands).items()
-    }
+    inits = list(op.operands)
+    handed = _passed(before)[1:]
+    yielded = _passed(after)
+    templates = _templates(analysis, inits, op)
     leaving: dict[int, Template] = {}
-    symbols: dict[int, list[Atom]] = {}
+    symbols: list[Atom] = []
 
-    def pass_on():
+    def hand_on():
         leaving.clear()
-        for i, value in _candidates(handed).items():
-            leaving[i] = Template(analysis, value.type, analysis.state(value), op)
-            leaving[i].close(op)
-        symbols.clear()
-        symbols.update(_assume(analysis, leaving, list(after.arguments), after))
+        leaving.update(_templates(analysis, handed, op))
+        for template in leaving.values():
+            template.close(op)
+        symbols[:] = _assume(analysis, leaving, list(after.arguments), after)
 
-    inner = _settle(analysis, templates, list(before.arguments), yielded, before, pass_on)
+    inner = _settle(analysis, templates, list(before.arguments), yielded, before, hand_on)
     outer = _assume(analysis, leaving, list(op.results), op.block)
-    return Plan(templates, inner, outer, leaving, symbols)
+    leave = [_carried(analysis, leaving, handed), _carried(analysis, templates, yielded)]
+    return Plan(_carried(analysis, templates, inits), leave, [inner, symbols], outer)
+
+
+def _passed(block: ir.Block) -> list[ir.Value]:
+    """What the terminator of a block passes on."""
+    *_, last = block.operations
+    return list(last.operands)
 
 
 PLANNERS = {"scf.for": _plan_for, "scf.if": _plan_if, "scf.while": _plan_while}

@@ -29,13 +29,13 @@ class Writer(Emitter):
                 return self.tensor(atom, place)[0]
         return self._form(form, place)[0]
 
-    def lookup(self, term: Term, at) -> ir.Value:
-        """The part of a dimension that has no stride, as a 1-D tensor of offsets."""
+    def lookup(self, term: Term, size: int, at) -> ir.Value:
+        """The part of a dimension that has no stride, as a tensor of `size` offsets."""
         place = Place.of(at)
         if len(term.lookup) == 1 and term.lookup[0][1] == 1 and term.wrap is None:
             value, depth = self.tensor(term.lookup[0][0], place)
             return self._flat(value, depth, place)[0]
-        return self._sum([*self._line_parts(term, place)], place)[0]
+        return self._sum([*self._line_parts(term._replace(stride=0), place, size)], place)[0]
 
     def addresses(self, state: Pointers, kind: ir.Type, at) -> ir.Value:
         """The addresses of a tensor of pointers, as a tensor of i64."""
@@ -55,7 +55,7 @@ class Writer(Emitter):
             return self._moved(base.args[0], base.args[1], base.args[2], place)
         if what == "bitcast":
             inner = base.args[0]
-            value, depth = self._base(inner, _kind_of(inner), place)
+            value, depth = self._base(inner, kind_of(inner), place)
             return self._one("tt.bitcast", base.args[1], (value,), depth, place), depth
         if what == "at":
             value = self.bound[base.args[0]]
@@ -66,7 +66,10 @@ class Writer(Emitter):
             depth = max(i, j, k)
             value = self._one("arith.select", self.i64, (condition, x, y), depth, place)
         else:
-            value, depth = self._once(("null",), "arith.constant", self.i64, (), 0, place, value=_zero(self.i64)), 0
+            value, depth = (
+                self._once(("null",), "arith.constant", self.i64, (), 0, place, value=_zero(self.i64)),
+                0,
+            )
         return self._one("tt.int_to_ptr", kind, (value,), depth, place), depth
 
     def _moved(self, base: Atom, offset: Expr, kind: ir.Type, place: Place) -> Made:
@@ -104,15 +107,15 @@ class Writer(Emitter):
             parts.append(self._splat(form.scalar, form.shape, place))
         return self._sum(parts, place)
 
-    def _line_parts(self, term: Term, place: Place, size: int | None = None):
-        """The summands of one dimension's 1-D tensor; with its stride if `size` is given."""
+    def _line_parts(self, term: Term, place: Place, size: int):
+        """The summands of one dimension's 1-D tensor."""
         for atom, factor in term.lookup:
             value, depth = self._widened(atom, place)
             yield self._times(self._flat(value, depth, place), factor, place)
         if term.wrap is not None:
             wrap = term.wrap
             yield self._times(self._range(wrap, size, place), wrap.scale, place)
-        if size is not None and not (isinstance(term.stride, int) and term.stride == 0):
+        if not (isinstance(term.stride, int) and term.stride == 0):
             yield self._times(self._iota(size, place), term.stride, place)
 
     def _iota(self, size: int, place: Place) -> Made:
@@ -161,7 +164,13 @@ class Writer(Emitter):
                 now.insert(axis, 1)
                 at = ir.IntegerAttr.get(i32, axis)
                 value = self._once(
-                    ("expand", axis, value), "tt.expand_dims", _wide_tensor(now), (value,), depth, place, axis=at
+                    ("expand", axis, value),
+                    "tt.expand_dims",
+                    _wide_tensor(now),
+                    (value,),
+                    depth,
+                    place,
+                    axis=at,
                 )
         if tuple(now) != tuple(shape):
             value = self._one("tt.broadcast", _wide_tensor(shape), (value,), depth, place)
@@ -229,7 +238,7 @@ class Writer(Emitter):
         offsets = self._times(self._form(state.form, place), size, place)
         if state.base.kind == "null":
             return offsets
-        address, depth = self._address(state.base, _kind_of(state.base), place)
+        address, depth = self._address(state.base, kind_of(state.base), place)
         splat = self._one("tt.splat", offsets[0].type, (address,), depth, place)
         return self._sum([offsets, (splat, depth)], place)
 
@@ -241,7 +250,7 @@ class Writer(Emitter):
         return self._binary("arith.shrui", value, shift, depth, place), depth
 
 
-def _kind_of(base: Atom) -> ir.Type:
+def kind_of(base: Atom) -> ir.Type:
     """The type of the scalar pointer that a base stands for."""
     if base.kind == "value":
         kind = base.args[0].type

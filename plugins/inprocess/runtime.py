@@ -34,6 +34,17 @@ def _launch_function():
     return function
 
 
+@functools.cache
+def _host_features() -> dict[str, bool]:
+    """LLVM's features of this machine; those that it cannot find out are absent."""
+    import llvmlite.binding as llvm
+
+    try:
+        return dict(llvm.get_host_cpu_features())
+    except RuntimeError:  # LLVM has no detection for this machine
+        return {}
+
+
 _jit_lock = threading.Lock()
 
 
@@ -103,6 +114,8 @@ class InProcessRuntime:
         machine = platform.machine()
         if core.arch != machine:
             return f"core {core.name} is {core.arch}, this machine is {machine}"
+        if missing := [f for f in core.features if f[:1] == "+" and _host_features().get(f[1:]) is False]:
+            return f"core {core.name} has {', '.join(missing)}, this machine has not"
         return None
 
     def load(self, binary: Binary) -> LoadedKernel:

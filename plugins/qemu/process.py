@@ -29,8 +29,8 @@ _HERE = Path(__file__).parent
 _NATIVE = Path(toolchain.__file__).parent / "native"
 _SOURCES = (*(_HERE / name for name in ("runner.c", "loader.c", "traps.c")), _NATIVE / "pool.c")
 _HEADERS = (*(_HERE / name for name in ("loader.h", "traps.h")), _NATIVE / "pool.h", _NATIVE / "emulate.h")
-# Emulators work on saved registers; C code of our own that used vector registers would gain nothing.
-_FLAGS = ("-static", "-fno-vectorize", "-fno-slp-vectorize", "-mcpu=generic_rv64+m+a+f+d+c+v+zfh")
+# The runner serves every core, also those without vectors, and must not trap in its own trap handler.
+_FLAGS = ("-static", "-mcpu=generic_rv64+m+a+f+d+c")
 
 
 @functools.cache

@@ -6,20 +6,18 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from pathlib import Path
 
 from vertebra.core import toolchain
 from vertebra.core.errors import LaunchError, ToolError
 from vertebra.core.runtime import Binary, Emulator, LoadedKernel, Slots, address_of, num_threads, storage_of
 from vertebra.core.target import Core
-from vertebra.plugins.qemu import process
+from vertebra.plugins.qemu import process, rtz
 from vertebra.plugins.qemu.memory import Placement
 from vertebra.plugins.qemu.process import RequestFailed, RunnerDied, RunnerProcess
 
-ZVFH = Emulator("emulate_zvfh", Path(__file__).parent / "emulate_zvfh.c", frozenset({"zvfh", "zvfhmin"}))
 MAX_VLEN = 1024
-# Extensions that QEMU 7.2 can switch, by LLVM's names; from version 8 on it calls them the same.
-_SWITCHES_7 = {"v": "v", "zba": "zba", "zbb": "zbb", "zbc": "zbc", "zbs": "zbs", "zfh": "Zfh"}
+# Extensions that the emulator can switch on and off.
+_SWITCHES = ("v", "zba", "zbb", "zbc", "zbs", "zfh")
 # struct launch in runner.c, without the slots.
 _LAUNCH = "QQQqiiii"
 # A fault up to this far beyond the shared memory is told as one of the last argument.
@@ -29,14 +27,21 @@ _keys = itertools.count()
 
 
 def cpu_option(core: Core) -> str:
-    """QEMU's -cpu for `core`: exactly the extensions that it has, as far as QEMU can tell them apart."""
-    switches = _SWITCHES_7
-    if process.emulator_version() >= (8, 0):
-        switches = {name: name for name in switches}
+    """QEMU's -cpu for `core`: the extensions that it has, as far as QEMU can tell them apart.
+
+    Before version 8 QEMU runs half-precision vectors (zvfh) on every core with vectors; the
+    property has that name since 8.2, as `zfh` and others lost their capitals.
+    """
+    version = process.emulator_version()
     has = {feature[1:] for feature in core.features if feature.startswith("+")}
-    options = {qemu: str(name in has).lower() for name, qemu in switches.items()}
+    options = {name: str(name in has).lower() for name in _SWITCHES}
+    if version < (8, 2):
+        options["Zfh"] = options.pop("zfh")
     if "v" in has:
         options |= {"vlen": str(core.vlen), "elen": "64", "vext_spec": "v1.0"}
+        if version >= (8, 0):
+            prefix = "x-" if version < (8, 2) else ""
+            options |= {prefix + name: str(name in has).lower() for name in ("zvfh", "zvfhmin")}
     options |= core.emulator
     return ",".join(["rv64", *(f"{name}={value}" for name, value in options.items())])
 
@@ -48,6 +53,8 @@ class QemuKernel:
         self.name = binary.name
         self.binary = binary
         self.shared_object = toolchain.link_shared([binary.object], binary.core)
+        if rtz.needed():
+            self.shared_object = rtz.replace(self.shared_object)
         self.nanoseconds: int | None = None  # what the last launch took, by the emulated clock
         self._runtime = runtime
         self._slots = Slots.of(binary)
@@ -130,7 +137,7 @@ class QemuRuntime:
 
     name = "qemu"
 
-    def __init__(self, emulators: Sequence[Emulator] = (ZVFH,)):
+    def __init__(self, emulators: Sequence[Emulator] = (rtz.EMULATOR,)):
         self.emulators = list(emulators)
         self.lock = threading.RLock()
         self._runners: dict[tuple, RunnerProcess] = {}

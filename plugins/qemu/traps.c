@@ -61,11 +61,14 @@ __attribute__((used)) void vertebra_trap(siginfo_t *info, ucontext_t *context, u
   report_fault(SIGILL, pc, (uint64_t)info->si_addr, word);
 }
 
-/* The signal frame of QEMU has no vector registers, so the handler itself keeps them: it saves
+/* For cores with vector registers.  The signal frame of QEMU has no vector registers, so the handler itself keeps them: it saves
  * them before any C code can use one, and loads them, as the emulator left them, afterwards.
+ * By elements of 64 bits, since QEMU moves element by element, and vs8r.v by bytes.
  * The return from the signal restores x and f registers from the frame, s registers included. */
 __attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t *info, void *context) {
   __asm__ volatile(
+      ".option push\n"
+      ".option arch, +v\n"
       "mv s0, sp\n"
       "mv s3, ra\n"
       "csrr s1, vlenb\n"
@@ -82,14 +85,15 @@ __attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t 
       "sub sp, sp, t0\n"
       "andi sp, sp, -16\n"
       "slli t0, s1, 3\n"
+      "vsetvli t1, zero, e64, m8, ta, ma\n"
       "mv t1, sp\n"
-      "vs8r.v v0, (t1)\n"
+      "vse64.v v0, (t1)\n"
       "add t1, t1, t0\n"
-      "vs8r.v v8, (t1)\n"
+      "vse64.v v8, (t1)\n"
       "add t1, t1, t0\n"
-      "vs8r.v v16, (t1)\n"
+      "vse64.v v16, (t1)\n"
       "add t1, t1, t0\n"
-      "vs8r.v v24, (t1)\n"
+      "vse64.v v24, (t1)\n"
       "mv s4, t0\n"
       "mv s5, sp\n"
       "mv a0, a1\n"
@@ -98,14 +102,15 @@ __attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t 
       "mv a3, s2\n"
       "mv a4, s1\n"
       "call vertebra_trap\n"
+      "vsetvli t1, zero, e64, m8, ta, ma\n"
       "mv t1, s5\n"
-      "vl8re8.v v0, (t1)\n"
+      "vle64.v v0, (t1)\n"
       "add t1, t1, s4\n"
-      "vl8re8.v v8, (t1)\n"
+      "vle64.v v8, (t1)\n"
       "add t1, t1, s4\n"
-      "vl8re8.v v16, (t1)\n"
+      "vle64.v v16, (t1)\n"
       "add t1, t1, s4\n"
-      "vl8re8.v v24, (t1)\n"
+      "vle64.v v24, (t1)\n"
       "ld t0, 0(s2)\n"
       "ld t1, 8(s2)\n"
       "ld t2, 16(s2)\n"
@@ -113,12 +118,14 @@ __attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t 
       "csrw vstart, t2\n"
       "mv sp, s0\n"
       "mv ra, s3\n"
-      "ret\n");
+      "ret\n"
+      ".option pop\n");
 }
 
 static void on_fault(int number, siginfo_t *info, void *context) {
   const ucontext_t *at = context;
-  report_fault(number, at->uc_mcontext.__gregs[0], (uint64_t)info->si_addr, 0);
+  uint64_t pc = at->uc_mcontext.__gregs[0];
+  report_fault(number, pc, (uint64_t)info->si_addr, number == SIGILL ? word_at(pc) : 0);
 }
 
 void traps_prepare_thread(void) {
@@ -145,14 +152,17 @@ const char *traps_install(const char *emulators) {
   const char *unknown = enable(emulators);
   if (unknown)
     return unknown;
-  struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER};
-  action.sa_sigaction = on_illegal_instruction;
-  sigaction(SIGILL, &action, NULL);
-  action.sa_flags |= SA_ONSTACK;
+  struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
   action.sa_sigaction = on_fault;
-  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGTRAP};
+  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGILL};
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
     sigaction(faults[i], &action, NULL);
+  if (*emulators) {
+    /* On the thread's own stack: the saved registers are large, and emulators may recurse into faults. */
+    action.sa_flags &= ~SA_ONSTACK;
+    action.sa_sigaction = on_illegal_instruction;
+    sigaction(SIGILL, &action, NULL);
+  }
   traps_prepare_thread();
   return NULL;
 }

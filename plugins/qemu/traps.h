@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdint.h>
 
-/* Installs the handlers.  `emulators` names those to use, separated by commas.
- * Returns the first name that this program does not have, or NULL. */
+/* Installs the handlers.  `emulators` names those to use, separated by commas; with any, the
+ * processor must have vector registers.  Returns the first name that this program does not have, or NULL. */
 const char *traps_install(const char *emulators);
 
 /* Gives the calling thread a stack of its own for handlers, so that a full stack can be reported. */

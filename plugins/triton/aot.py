@@ -8,13 +8,14 @@ import difflib
 import importlib.util
 import inspect
 import sys
+import traceback
 from pathlib import Path
 
 import attrs
 
 from vertebra.core import compile as stages
 from vertebra.core import select, toolchain
-from vertebra.core.errors import ConfigError
+from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.header import header
 from vertebra.core.pipeline import STAGES
 from vertebra.core.target import Core
@@ -53,7 +54,7 @@ def compile_file(
 
     signature, constexpr: as in `vertebra.plugins.triton.signature`.  core: a name or arch id, the
     current core by default.  emit: a stage.  options: as for a launch (`fast_math`, ...).
-    Raises ConfigError, CompileError, ParseError, OSError, and Triton's own errors.
+    Raises ConfigError, CompileError (Triton's complaints too), OSError.
     """
     if emit not in STAGES:
         raise ConfigError(f"there is no stage {emit!r}", fix=f"the stages are {', '.join(STAGES)}")
@@ -77,6 +78,12 @@ def load_kernel(path: str, name: str):
     sys.path.insert(0, str(file.parent.resolve()))
     try:
         spec.loader.exec_module(module)
+    except VertebraError:
+        raise
+    except Exception as error:  # whatever a user's file does
+        raise ConfigError(
+            f"{path}:{_line_in(path, error)}: running this file raises {type(error).__name__}: {error}"
+        ) from error
     finally:
         sys.path.remove(str(file.parent.resolve()))
     found = {key: fn for key, value in vars(module).items() if (fn := _unwrap(value, triton)) is not None}
@@ -91,6 +98,14 @@ def load_kernel(path: str, name: str):
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     listed = ", ".join(key for key in found) or "none"
     raise ConfigError(f"there is no kernel {name!r} in {path}", fix=f"{hint}kernels in it: {listed}")
+
+
+def _line_in(path: str, error: Exception) -> int:
+    """The line of `path` in which `error` was raised, 1 where that is unknown."""
+    if isinstance(error, SyntaxError):
+        return error.lineno or 1
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == Path(path)]
+    return lines[-1] if lines else 1
 
 
 def _unwrap(value, triton):
@@ -143,8 +158,13 @@ def _constant(value):
 
 def compile_function(fn, *, signature: str, constexpr: str, core: Core, emit: str, **options) -> Artifact:
     """As `compile_file`, for a JIT function that is at hand."""
+    from triton.compiler.errors import CompilationError
+
     bound = bind(fn.__name__, parameters_of(fn), signature, constexpr)
-    module, chosen = make_ttir(fn, bound, core, options)
+    try:
+        module, chosen = make_ttir(fn, bound, core, options)
+    except CompilationError as error:
+        raise located(error, fn) from error
     from vertebra.plugins.triton.compiler import argument_types
 
     name, kinds = module.get_entry_func_name(), argument_types(module)
@@ -160,3 +180,20 @@ def compile_function(fn, *, signature: str, constexpr: str, core: Core, emit: st
     else:
         data = stages.render(text, emit, core, code, filename=inspect.getsourcefile(fn.fn) or "-")
     return Artifact(name, emit, core, data, kinds, fields, c_header)
+
+
+def located(error, fn) -> CompileError:
+    """Triton's complaint about `fn`, whose lines it counts from the `def`, at its place in the file."""
+    from triton.compiler.errors import CompilationError
+    from triton.runtime.jit import get_jit_fn_file_line
+
+    inner = error
+    while isinstance(inner.__cause__, CompilationError):
+        inner = inner.__cause__
+    file, begin = get_jit_fn_file_line(fn)
+    node = error.node
+    place = f'"{file}":{begin + node.lineno - 1}:{node.col_offset + 1}' if hasattr(node, "lineno") else None
+    message = inner.error_message or str(inner)
+    if inner is not error:
+        message += f"\nin a function that is called here: {str(inner).removesuffix(message).rstrip()}"
+    return CompileError(message, at=place, kernel=fn.__name__)

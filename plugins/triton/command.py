@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vertebra.core.command import Command, write_output
-from vertebra.core.errors import CompileError, ConfigError
+from vertebra.core.errors import ConfigError
 
 _EXAMPLE = """\
 example:
@@ -41,32 +41,23 @@ def _run(args) -> None:
         raise ConfigError(f"stage {args.emit} is machine code", fix="add -o FILE")
     if not Path(path).is_file():
         raise FileNotFoundError(2, "no such file", path)
-    artifact = _compile(path, name, args)
-    write_output(artifact.data, args.output)
-    if artifact.header is not None:
-        write_output(artifact.header, str(Path(args.output).with_suffix(".h")))
-
-
-def _compile(path: str, name: str, args):
-    """The artifact; Triton's errors about the kernel become ours, with the file and line first."""
     import triton  # noqa: F401 - before the modules that Triton loads itself
-    from triton.errors import TritonError
 
     from vertebra.plugins.triton import aot
 
-    try:
-        return aot.compile_file(
-            path,
-            name,
-            signature=args.signature,
-            constexpr=args.constexpr,
-            core=args.core,
-            emit=args.emit,
-            fast_math=args.fast_math,
-            debug=args.debug,
-        )
-    except TritonError as error:
-        raise CompileError(f"Triton: {error}", kernel=name) from error
+    artifact = aot.compile_file(
+        path,
+        name,
+        signature=args.signature,
+        constexpr=args.constexpr,
+        core=args.core,
+        emit=args.emit,
+        fast_math=args.fast_math,
+        debug=args.debug,
+    )
+    write_output(artifact.data, args.output)
+    if artifact.header is not None:
+        write_output(artifact.header, str(Path(args.output).with_suffix(".h")))
 
 
 COMMAND = Command("compile", "compile a kernel in a Python file to any stage", _configure, _run)

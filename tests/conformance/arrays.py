@@ -165,11 +165,15 @@ class Memory:
         """Fails where the guard zones, or elements outside the view, changed."""
         guards = np.concatenate([self.owner[:GUARD], self.owner[len(self.owner) - GUARD :]])
         offsets = np.flatnonzero(guards != GUARD_BYTE)
-        assert not offsets.size, f"{name}: {offsets.size} bytes of its guard zones changed: {_places(offsets)}"
+        assert not offsets.size, (
+            f"{name}: {offsets.size} bytes of its guard zones changed: {_places(offsets)}"
+        )
         outside = np.ones(self.spec.shape, bool)
         self.spec.view(outside)[...] = False
         changed = np.argwhere(outside & (self._bits(self.stored) != self._bits(self.before)))
-        assert not len(changed), f"{name}: {len(changed)} elements outside its view changed: {_places(changed)}"
+        assert not len(changed), (
+            f"{name}: {len(changed)} elements outside its view changed: {_places(changed)}"
+        )
 
     def check_unchanged(self, name: str) -> None:
         """Fails where any element differs from what it was."""

@@ -6,8 +6,22 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from .arrays import DTYPES, FLOATS, INTEGERS, SIGNED, STORAGE, UNSIGNED, decode, encode, given, integers
-from .arrays import normal, numbers, output, uniform
+from .arrays import (
+    DTYPES,
+    FLOATS,
+    INTEGERS,
+    SIGNED,
+    STORAGE,
+    UNSIGNED,
+    decode,
+    encode,
+    given,
+    integers,
+    normal,
+    numbers,
+    output,
+    uniform,
+)
 from .case import Case
 
 N = 75  # not a multiple of the block, so that the last program is masked
@@ -146,7 +160,10 @@ def comparable(dtype):
         limits = np.iinfo(STORAGE[dtype])
         special = [0, 1, limits.min, limits.max, limits.max // 2 + 1, 5, 17]
     pairs = np.array([(a, b) for a in special for b in special], np.float64 if dtype in FLOATS else None)
-    return [given(dtype, np.resize(column.astype(STORAGE[dtype] if dtype in INTEGERS else None), N)) for column in pairs.T]
+    return [
+        given(dtype, np.resize(column.astype(STORAGE[dtype] if dtype in INTEGERS else None), N))
+        for column in pairs.T
+    ]
 
 
 @triton.jit
@@ -169,7 +186,16 @@ erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def unary_reference(x, **_):
-    rows = [np.exp(x), np.exp2(x), np.sin(x), np.cos(x), erf(x), np.floor(x), np.ceil(x), 1 / (1 + np.exp(-x))]
+    rows = [
+        np.exp(x),
+        np.exp2(x),
+        np.sin(x),
+        np.cos(x),
+        erf(x),
+        np.floor(x),
+        np.ceil(x),
+        1 / (1 + np.exp(-x)),
+    ]
     return {"out": np.stack(rows)}
 
 
@@ -272,7 +298,20 @@ def rounding_edges(dtype):
         top = int(word) >> shift << shift
         half = 1 << (shift - 1)
         words += [top + delta for delta in (0, 1, half - 1, half, half + 1, 2 * half - 1, 3 * half)]
-    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 65504.0, 65519.9, 65520.0, 2.0**-24, 2.0**-25, 3.4e38, 1e-45]
+    special = [
+        0.0,
+        -0.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        65504.0,
+        65519.9,
+        65520.0,
+        2.0**-24,
+        2.0**-25,
+        3.4e38,
+        1e-45,
+    ]
     floats = np.concatenate([np.array(words, np.uint32).view(np.float32), np.array(special, np.float32)])
     return given("f32", floats)
 
@@ -339,7 +378,8 @@ def case(id, kernel, expect, args, rows=None, dtype="f32", **kwargs):
 
 CASES = [
     *(
-        case(f"arithmetic-{d}", basic, basic_reference, two(d), 4, d, interpretable=d != "bf16") for d in DTYPES
+        case(f"arithmetic-{d}", basic, basic_reference, two(d), 4, d, interpretable=d != "bf16")
+        for d in DTYPES
     ),
     *(
         case(
@@ -364,7 +404,10 @@ CASES = [
         )
         for d in ("f32", "f64")
     ),
-    *(case(f"extremes-{d}", extremes, extremes_reference, two(d), 4, d) for d in ("i8", "u16", "i64", "f16", "f32")),
+    *(
+        case(f"extremes-{d}", extremes, extremes_reference, two(d), 4, d)
+        for d in ("i8", "u16", "i64", "f16", "f32")
+    ),
     *(
         case(
             f"compare-{d}",
@@ -390,10 +433,19 @@ CASES = [
         expect=lambda x, y, **_: {"out": np.stack([np.minimum(x, y), np.maximum(x, y), np.clip(x, -1, 1)])},
     ),
     *(
-        case(f"math-{d}", unary, unary_reference, {"x": normal(d, N, scale=4)}, 8, d, ulps=4) for d in ("f32", "f64")
+        case(f"math-{d}", unary, unary_reference, {"x": normal(d, N, scale=4)}, 8, d, ulps=4)
+        for d in ("f32", "f64")
     ),
     *(
-        case(f"math-positive-{d}", unary_positive, unary_positive_reference, {"x": uniform(d, N, low=1e-3, high=50)}, 4, d, ulps=4)
+        case(
+            f"math-positive-{d}",
+            unary_positive,
+            unary_positive_reference,
+            {"x": uniform(d, N, low=1e-3, high=50)},
+            4,
+            d,
+            ulps=4,
+        )
         for d in ("f32", "f64")
     ),
     case(

@@ -12,7 +12,23 @@ M, N = 13, 21
 
 
 @triton.jit
-def block_copy(x, out, m, n, xm, xn, om, on, row, column, BM: tl.constexpr, BN: tl.constexpr, ORDER: tl.constexpr, CHECK: tl.constexpr, PADDING: tl.constexpr):
+def block_copy(
+    x,
+    out,
+    m,
+    n,
+    xm,
+    xn,
+    om,
+    on,
+    row,
+    column,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    ORDER: tl.constexpr,
+    CHECK: tl.constexpr,
+    PADDING: tl.constexpr,
+):
     """One block of x at (row, column) to the start of out, which is as large as the block."""
     source = tl.make_block_ptr(x, (m, n), (xm, xn), (row, column), (BM, BN), ORDER)
     a = tl.load(source, boundary_check=CHECK, padding_option=PADDING)
@@ -87,7 +103,9 @@ def block_matmul(a, b, c, m, n, k, BM: tl.constexpr, BN: tl.constexpr, BK: tl.co
         acc = tl.dot(x, y, acc, input_precision="ieee")
         left = tl.advance(left, (0, BK))
         right = tl.advance(right, (BK, 0))
-    out = tl.make_block_ptr(c, (m, n), (n, 1), (tl.program_id(0) * BM, tl.program_id(1) * BN), (BM, BN), (1, 0))
+    out = tl.make_block_ptr(
+        c, (m, n), (n, 1), (tl.program_id(0) * BM, tl.program_id(1) * BN), (BM, BN), (1, 0)
+    )
     tl.store(out, acc, boundary_check=(0, 1))
 
 

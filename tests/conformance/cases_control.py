@@ -26,7 +26,7 @@ def countdown(x, out, N: tl.constexpr):
     at = 0
     for k in tl.range(N - 1, -1, -1):
         tl.store(out + at, tl.load(x + k))
-        at += 1
+        at += 1  # noqa: SIM113 - kernels have no enumerate
 
 
 @triton.jit
@@ -308,7 +308,7 @@ def logic(x, out, low, high, BLOCK: tl.constexpr):
         result += 1
     if value < low or value >= high:
         result += 2
-    if not (value == 0):
+    if not (value == 0):  # noqa: SIM201 - `not` is what is tested
         result += 4
     result += min(max(value, low), high) * 10
     tl.store(out + pid, result)
@@ -420,7 +420,13 @@ CASES = [
         Case(
             id=f"if-gives-pointers-{which}",
             kernel=chosen_block,
-            args={"a": normal("f32", 13), "b": normal("f32", 13), "out": output("f32", 16), "which": which, "n": 13},
+            args={
+                "a": normal("f32", 13),
+                "b": normal("f32", 13),
+                "out": output("f32", 16),
+                "which": which,
+                "n": 13,
+            },
             meta={"BLOCK": 16},
             expect=chosen_block_reference,
             ulps=0,
@@ -445,7 +451,10 @@ CASES = [
     Case(
         id="while-carries-pointer",
         kernel=while_pointer,
-        args={"x": given("f32", np.arange(48) * np.where(np.arange(48) == 32, -1, 1)), "out": output("f32", 16)},
+        args={
+            "x": given("f32", np.arange(48) * np.where(np.arange(48) == 32, -1, 1)),
+            "out": output("f32", 16),
+        },
         meta={"BLOCK": 16},
         expect=lambda x, **_: {"out": x[32:]},
         ulps=0,
@@ -502,7 +511,12 @@ CASES = [
         id="scalar-logic",
         kernel=logic,
         grid=(9,),
-        args={"x": given("i32", [-5, -1, 0, 1, 2, 3, 4, 5, 99]), "out": output("i32", 9), "low": -1, "high": 4},
+        args={
+            "x": given("i32", [-5, -1, 0, 1, 2, 3, 4, 5, 99]),
+            "out": output("i32", 9),
+            "low": -1,
+            "high": 4,
+        },
         meta={"BLOCK": 1},
         expect=logic_reference,
     ),

@@ -97,7 +97,18 @@ def uniform_mask(x, out, enabled, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def wrap_around(x, out, m, n, start_row, start_column, M: tl.constexpr, N: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+def wrap_around(
+    x,
+    out,
+    m,
+    n,
+    start_row,
+    start_column,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
     """A block that begins at (start_row, start_column) and wraps around in rows or columns."""
     i = start_row + tl.arange(0, M)
     j = start_column + tl.arange(0, N)
@@ -347,7 +358,9 @@ CASES = [
     strided_case("strided-negative-both", lambda a: a[::-1, ::-1], lambda a: a[::-1, ::-1], numpy=True),
     strided_case("strided-negative-i8", lambda a: a[::-1, ::-2], whole, dtype="i8"),
     strided_case("strided-negative-bf16", lambda a: a[::-1, ::-1], whole, dtype="bf16"),
-    strided_case("strided-transposed-u16", lambda a: a.reshape(42, 26).T, lambda a: a.reshape(42, 26).T, "u16"),
+    strided_case(
+        "strided-transposed-u16", lambda a: a.reshape(42, 26).T, lambda a: a.reshape(42, 26).T, "u16"
+    ),
     Case(
         id="masked-other",
         kernel=load_other,
@@ -398,7 +411,12 @@ CASES = [
         id="gather-elements",
         kernel=gather_elements,
         grid=(3,),
-        args={"x": normal("f32", 50), "index": integers("i32", 70, low=0, high=49), "out": output("f32", 70), "n": 70},
+        args={
+            "x": normal("f32", 50),
+            "index": integers("i32", 70, low=0, high=49),
+            "out": output("f32", 70),
+            "n": 70,
+        },
         meta={"BLOCK": 32},
         expect=lambda x, index, **_: {"out": x[index]},
         ulps=0,
@@ -407,7 +425,12 @@ CASES = [
         id="gather-elements-i64-f16",
         kernel=gather_elements,
         grid=(3,),
-        args={"x": normal("f16", 50), "index": integers("i64", 70, low=0, high=49), "out": output("f16", 70), "n": 70},
+        args={
+            "x": normal("f16", 50),
+            "index": integers("i64", 70, low=0, high=49),
+            "out": output("f16", 70),
+            "n": 70,
+        },
         meta={"BLOCK": 32},
         expect=lambda x, index, **_: {"out": x[index]},
         ulps=0,
@@ -551,7 +574,13 @@ CASES = [
     Case(
         id="broadcast-row-and-column",
         kernel=broadcast_row,
-        args={"x": normal("f32", 5, 11), "bias": normal("f32", 11), "out": output("f32", 5, 11), "m": 5, "n": 11},
+        args={
+            "x": normal("f32", 5, 11),
+            "bias": normal("f32", 11),
+            "out": output("f32", 5, 11),
+            "m": 5,
+            "n": 11,
+        },
         meta={"M": 8, "N": 16},
         expect=lambda x, bias, **_: {"out": x[:, :1] + 110 * bias},
         ulps=4,

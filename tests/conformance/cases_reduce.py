@@ -171,7 +171,9 @@ def recurrence_reference(a, b, reverse):
 
 
 @triton.jit
-def scan_2d(x, out, M: tl.constexpr, N: tl.constexpr, AXIS: tl.constexpr, REVERSE: tl.constexpr, OP: tl.constexpr):
+def scan_2d(
+    x, out, M: tl.constexpr, N: tl.constexpr, AXIS: tl.constexpr, REVERSE: tl.constexpr, OP: tl.constexpr
+):
     at = tl.arange(0, M)[:, None] * N + tl.arange(0, N)[None, :]
     a = tl.load(x + at)
     if OP == "sum":
@@ -247,7 +249,7 @@ CASES = [
     reduce_case("sum", "f64", ulps=32, atol=1e-14),
     reduce_case("sum", "f16", ulps=8, atol=0.25),
     reduce_case("sum", "bf16", ulps=8, atol=2.0),
-    reduce_case("sum", "i32"),
+    reduce_case("sum", "i32", integers("i32", 8, 32, low=-(10**6), high=10**6)),
     reduce_case("sum", "i64"),
     reduce_case("sum", "u32"),
     reduce_case("sum", "i8", out="i32"),
@@ -383,7 +385,9 @@ CASES = [
         id="max-of-nan",
         kernel=reduce_2d,
         args={
-            "x": given("f32", np.where(np.arange(64).reshape(4, 16) % 7 == 2, np.nan, np.arange(64).reshape(4, 16))),
+            "x": given(
+                "f32", np.where(np.arange(64).reshape(4, 16) % 7 == 2, np.nan, np.arange(64).reshape(4, 16))
+            ),
             "rows": output("f32", 4),
             "columns": output("f32", 16),
             "total": output("f32", 1),

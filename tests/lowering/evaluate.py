@@ -6,12 +6,15 @@ import importlib
 import numpy as np
 
 from vertebra.core import mlir
-from vertebra.core.mlir import passmanager
+from vertebra.core.lower import apply, pattern
+from vertebra.core.mlir import linalg, passmanager
 
-_PIPELINE = (
+_TO_BUFFERS = (
     "convert-elementwise-to-linalg",
     "one-shot-bufferize{bufferize-function-boundaries function-boundary-type-conversion=identity-layout-map}",
     "buffer-results-to-out-params{hoist-static-allocs modify-public-functions}",
+)
+_TO_LLVM = (
     "convert-linalg-to-loops",
     "expand-strided-metadata",
     "lower-affine",
@@ -30,14 +33,32 @@ _PIPELINE = (
 )
 
 
-def evaluate(module, name: str, *inputs, out: list[tuple[tuple[int, ...], type]]) -> list[np.ndarray]:
+@pattern("memref.copy")
+def copy_to_generic(op):
+    """MLIR's own way needs a library at run time."""
+    linalg.copy(op.operands[0], outs=[op.operands[1]])
+    return []
+
+
+def _run(passes, module) -> None:
+    passmanager.PassManager.parse(f"builtin.module({','.join(passes)})", module.context).run(module.operation)
+
+
+def evaluate(
+    module, name: str, *inputs, out: list[tuple[tuple[int, ...], type]], in_place=False
+) -> list[np.ndarray]:
     """Results of function `name` of `module`, all tensors, for arrays and scalars `inputs`.
 
-    out: (shape, dtype) of each result.  The module is used up.
+    out: (shape, dtype) of each result.  in_place: whether arrays may be written to.  The module is
+    used up.
     """
     module.operation.verify()
-    passmanager.PassManager.parse(f"builtin.module({','.join(_PIPELINE)})", module.context).run(module.operation)
+    _run(_TO_BUFFERS, module)
+    apply(module.operation, (copy_to_generic,))
+    _run(_TO_LLVM, module)
     engine = importlib.import_module(f"{mlir.PROVIDER}.execution_engine").ExecutionEngine(module, opt_level=0)
+    if not in_place:  # bufferization takes inputs for its own
+        inputs = [v.copy() if isinstance(v, np.ndarray) else v for v in inputs]
     results = [np.empty(shape, dtype) for shape, dtype in out]
     cells = [_cell(v) for v in (*inputs, *results)]
     pointers = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(c) for c in cells])

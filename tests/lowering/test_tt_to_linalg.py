@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from evaluate import evaluate
+
 from vertebra.core import assembly
 from vertebra.core.context import context
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
+from vertebra.lowering.total_arith import make_arith_total
 from vertebra.lowering.tt_to_linalg import check_lowered, lower_compute
 from vertebra.lowering.tt_to_linalg.shape import common_groups
-from vertebra.lowering.total_arith import make_arith_total
-
-from evaluate import evaluate
 
 RNG = np.random.default_rng(0)
 
@@ -321,7 +321,11 @@ def test_dot(side, acc, batch):
     b = (RNG.integers(-8, 8, (*batch, 8, 16))).astype(side)
     c = (RNG.integers(-8, 8, (*batch, 4, 16))).astype(acc)
     x = "".join(f"{n}x" for n in batch)
-    ta, tb, tc = f"tensor<{x}4x8x{mlir[side]}>", f"tensor<{x}8x16x{mlir[side]}>", f"tensor<{x}4x16x{mlir[acc]}>"
+    ta, tb, tc = (
+        f"tensor<{x}4x8x{mlir[side]}>",
+        f"tensor<{x}8x16x{mlir[side]}>",
+        f"tensor<{x}4x16x{mlir[acc]}>",
+    )
     got = run(
         f"""
         func.func @f(%a: {ta}, %b: {tb}, %c: {tc}) -> {tc} {{
@@ -440,7 +444,9 @@ def test_every_code_of_8_bit_floats(name, wide):
     )
     want = torch.from_numpy(codes).view(F8[name]).to(torch.float32).numpy().astype(dtype)
     np.testing.assert_array_equal(got, want)
-    np.testing.assert_array_equal(np.signbit(got), np.signbit(want) & ~np.isnan(want) | np.signbit(got) & np.isnan(want))
+    np.testing.assert_array_equal(
+        np.signbit(got), np.signbit(want) & ~np.isnan(want) | np.signbit(got) & np.isnan(want)
+    )
 
 
 def _encode(x, name, rounding):
@@ -462,8 +468,9 @@ def test_encoding_8_bit_floats_rounds_to_nearest_even(name):
     values = torch.arange(256, dtype=torch.uint8).view(F8[name]).to(torch.float64).numpy()
     values = np.unique(values[np.isfinite(values)])
     middles = ((values[1:] + values[:-1]) / 2).astype(np.float32)
-    x = np.concatenate([values.astype(np.float32), middles, np.nextafter(middles, np.float32(9e9)),
-                        np.nextafter(middles, np.float32(-9e9)), np.array([np.nan, 0.0, -0.0], np.float32)])  # fmt: skip
+    sides = [np.nextafter(middles, np.float32(far)) for far in (-9e9, 9e9)]
+    special = np.array([np.nan, 0.0, -0.0], np.float32)
+    x = np.concatenate([values.astype(np.float32), middles, *sides, special])
     got = _encode(x, name, "rtne")
     want = torch.from_numpy(x).to(F8[name]).view(torch.uint8).numpy()
     nan = np.isnan(x)
@@ -479,7 +486,9 @@ def test_encoding_8_bit_floats_saturates_and_truncates(name):
     big = np.array([largest * 1.5, np.inf, -np.inf, -3e38], np.float32)
     decode = lambda codes: torch.from_numpy(codes).view(F8[name]).to(torch.float32).numpy()  # noqa: E731
     for rounding in ("rtne", "rtz"):
-        np.testing.assert_array_equal(decode(_encode(big, name, rounding)), [largest, largest, -largest, -largest])
+        np.testing.assert_array_equal(
+            decode(_encode(big, name, rounding)), [largest, largest, -largest, -largest]
+        )
     x = RNG.uniform(-1, 1, 512).astype(np.float32) * np.float32(2.0) ** RNG.integers(-20, 5, 512)
     x = x.astype(np.float32)
     at = np.searchsorted(values, np.abs(x), side="right") - 1
@@ -489,7 +498,9 @@ def test_encoding_8_bit_floats_saturates_and_truncates(name):
 
 @pytest.mark.parametrize("to", ["f16", "bf16"])
 def test_rounding_towards_zero(to):
-    x = np.concatenate([floats(64), [np.inf, -np.inf, np.nan, 65519, 70000, -3.4e38, 1e-7, 0]]).astype(np.float32)
+    x = np.concatenate([floats(64), [np.inf, -np.inf, np.nan, 65519, 70000, -3.4e38, 1e-7, 0]]).astype(
+        np.float32
+    )
     n = len(x)
     got = run(
         f"""
@@ -544,7 +555,11 @@ def test_division_by_a_repeated_scalar_is_guarded_on_the_scalar():
           return %a, %b : tensor<4xi32>, tensor<4xi32>
         }"""
     x = np.array([7, -7, -(2**31), 0], np.int32)
-    for n, quotient, remainder in ((2, [3, -3, -(2**30), 0], [1, -1, 0, 0]), (0, x, [0] * 4), (-1, -x, [0] * 4)):
+    for n, quotient, remainder in (
+        (2, [3, -3, -(2**30), 0], [1, -1, 0, 0]),
+        (0, x, [0] * 4),
+        (-1, -x, [0] * 4),
+    ):
         got = run(text, x, n, out=[((4,), np.int32)] * 2)
         np.testing.assert_array_equal(got[0], quotient)
         np.testing.assert_array_equal(got[1], remainder)
@@ -552,8 +567,10 @@ def test_division_by_a_repeated_scalar_is_guarded_on_the_scalar():
         module = lowered(text)
         types = []
         module.operation.walk(
-            lambda op: (types.append(str(op.operands[0].type)) if op.name == "arith.cmpi" else None)
-            or ir.WalkResult.ADVANCE
+            lambda op: (
+                (types.append(str(op.operands[0].type)) if op.name == "arith.cmpi" else None)
+                or ir.WalkResult.ADVANCE
+            )
         )
     assert set(types) == {"i32"}
 
@@ -607,3 +624,72 @@ def test_what_cannot_run_is_refused(op, message):
     with context(), ir.Location.unknown(), pytest.raises(CompileError, match=message) as caught:
         lowered(text)
     assert caught.value.fix
+
+
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+E2M1 = np.concatenate([E2M1, -E2M1])
+
+
+def _two_in_a_byte(codes, axis):
+    low, high = (np.take(codes, range(half, codes.shape[axis], 2), axis) for half in (0, 1))
+    return (low | high << 4).astype(np.uint8)
+
+
+@pytest.mark.parametrize("k_pack", [True, False])
+def test_dot_scaled(k_pack):
+    """e2m1 on the left, packed either way, with scales in groups of 32; f8E5M2 on the right, with scales."""
+    m, n, k = 4, 8, 64
+    a = RNG.integers(0, 16, (m, k)).astype(np.uint8)
+    b = RNG.integers(0, 0x7C, (k, n)).astype(np.uint8) | RNG.integers(0, 2, (k, n)).astype(np.uint8) << 7
+    b &= 0xBF
+    sa = RNG.integers(120, 130, (m, k // 32)).astype(np.uint8)
+    sb = RNG.integers(120, 130, (n, k // 32)).astype(np.uint8)
+    sb[0, 0] = 0
+    c = floats(m, n)
+    shape = f"{m}x{k // 2}" if k_pack else f"{m // 2}x{k}"
+    got = run(
+        f"""
+        func.func @f(%a: tensor<{shape}xi8>, %sa: tensor<4x2xi8>, %b: tensor<64x8xi8>, %sb: tensor<8x2xi8>,
+                     %c: tensor<4x8xf32>) -> tensor<4x8xf32> {{
+          %e = tt.bitcast %b : tensor<64x8xi8> -> tensor<64x8xf8E5M2>
+          %d = tt.dot_scaled %a scale %sa, %e scale %sb, %c lhs = e2m1 rhs = e5m2
+              {{fastMath = false, lhs_k_pack = {str(k_pack).lower()}}} :
+              tensor<{shape}xi8>, tensor<4x2xi8> * tensor<64x8xf8E5M2>, tensor<8x2xi8> -> tensor<4x8xf32>
+          return %d : tensor<4x8xf32>
+        }}""",
+        _two_in_a_byte(a, 1 if k_pack else 0),
+        sa,
+        b,
+        sb,
+        c,
+        out=[((m, n), np.float32)],
+    )
+    left = E2M1[a].astype(np.float64) * np.exp2(sa.astype(np.float64) - 127).repeat(32, 1)
+    right = torch.from_numpy(b).view(torch.float8_e5m2).to(torch.float64).numpy()
+    right *= np.exp2(sb.astype(np.float64) - 127).repeat(32, 1).T
+    np.testing.assert_allclose(got, left @ right + c, rtol=1e-5, atol=1e-5)
+
+
+def test_map_elementwise():
+    x, y = RNG.integers(-9, 9, 16).astype(np.int32), RNG.integers(-9, 9, 16).astype(np.int32)
+    low, high = run(
+        """
+        func.func @f(%x: tensor<16xi32>, %y: tensor<16xi32>) -> (tensor<16xi32>, tensor<16xi32>) {
+          %r:2 = "tt.map_elementwise"(%x, %y) <{pack = 1 : i32}> ({
+          ^bb0(%a: i32, %b: i32):
+            %less = arith.cmpi slt, %a, %b : i32
+            %p:2 = scf.if %less -> (i32, i32) {
+              scf.yield %a, %b : i32, i32
+            } else {
+              scf.yield %b, %a : i32, i32
+            }
+            tt.map_elementwise.return %p#0, %p#1 : i32, i32
+          }) : (tensor<16xi32>, tensor<16xi32>) -> (tensor<16xi32>, tensor<16xi32>)
+          return %r#0, %r#1 : tensor<16xi32>, tensor<16xi32>
+        }""",
+        x,
+        y,
+        out=[((16,), np.int32)] * 2,
+    )
+    np.testing.assert_array_equal(low, np.minimum(x, y))
+    np.testing.assert_array_equal(high, np.maximum(x, y))

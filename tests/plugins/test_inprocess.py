@@ -11,7 +11,7 @@ from vertebra.core import abi, toolchain
 from vertebra.core.errors import ConfigError, LaunchError
 from vertebra.core.runtime import Binary, storage_of
 from vertebra.core.target import Core, VectorUnit
-from vertebra.plugins.inprocess import RUNTIME
+from vertebra.plugins.inprocess import RUNTIME, runtime
 
 HEAD = "#include <stdint.h>\n#include <string.h>\n"
 PARAMETERS = "(const uint64_t *a, void *s, int64_t begin, int64_t end, int32_t gx, int32_t gy, int32_t gz)"
@@ -186,6 +186,13 @@ def test_supports_tells_the_machine():
     assert RUNTIME.supports(HOST) is None
     other = attrs.evolve(HOST, name="x60", arch="sparc64")
     assert RUNTIME.supports(other) == f"core x60 is sparc64, this machine is {platform.machine()}"
+
+
+def test_supports_compares_features(monkeypatch):
+    monkeypatch.setattr(runtime, "_host_features", lambda: {"avx2": True, "avx512f": False})
+    assert RUNTIME.supports(attrs.evolve(HOST, features=("+avx2", "+unheard-of", "-avx512f"))) is None
+    reason = RUNTIME.supports(attrs.evolve(HOST, features=("+avx2", "+avx512f")))
+    assert reason == "core host has +avx512f, this machine has not"
 
 
 def test_thread_count_must_be_a_number(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from vertebra.core import toolchain
 from vertebra.core.errors import ConfigError, LaunchError, ToolError
-from vertebra.core.runtime import Binary
+from vertebra.core.runtime import Binary, Emulator
 from vertebra.core.target import Core, VectorUnit
 from vertebra.plugins.qemu import process
 from vertebra.plugins.qemu.counting import count_instructions
@@ -305,3 +305,96 @@ def test_instructions_are_counted_by_class(runtime):
             "custom1": 0,
         }
     assert data.tolist() == [101] * 4
+
+
+SWAP = """
+#include "emulate.h"
+/* custom-3: swaps x[rd] and x[rs1], adds 1 to every byte of v[rs2] below vl, copies f2 to f1. */
+enum vertebra_emulation emulate_swap(uint32_t word, struct vertebra_hart *hart) {
+  unsigned rd = word >> 7 & 31, rs1 = word >> 15 & 31, rs2 = word >> 20 & 31;
+  if ((word & 0x7F) != 0x7B)
+    return VERTEBRA_NOT_MINE;
+  if (word >> 25)
+    return VERTEBRA_ILLEGAL;
+  uint64_t kept = hart->x[rd];
+  hart->x[rd] = hart->x[rs1];
+  hart->x[rs1] = kept;
+  for (uint64_t i = 0; i < hart->vl; i++)
+    hart->v[rs2 * hart->vlenb + i]++;
+  hart->f[1] = hart->f[2];
+  return VERTEBRA_DONE;
+}
+"""
+
+USES_SWAP = """
+.globl kernel
+kernel:
+  ld t0, 0(a0)
+  li t1, 100
+  vsetvli zero, t1, e8, m1, ta, ma
+  vmv.v.i v3, 5
+  vmv.v.i v4, 7
+  vmv.v.i v31, 9
+  vsetivli zero, 20, e8, m1, ta, ma
+  li t2, 11
+  fcvt.d.w fa2, t1
+  fcvt.d.w ft2, t2
+loop:
+  .insn r 0x7b, 0, {funct7}, t1, t2, x3
+  csrr t3, vl
+  addi a2, a2, 1
+  blt a2, a3, loop
+  sd t1, 0(t0)
+  sd t2, 8(t0)
+  sd t3, 16(t0)
+  fsd ft1, 24(t0)
+  addi t0, t0, 32
+  vsetvli t3, x0, e8, m1, ta, ma
+  vse8.v v3, (t0)
+  addi t0, t0, 32
+  vse8.v v4, (t0)
+  addi t0, t0, 32
+  vse8.v v31, (t0)
+  ret
+"""
+
+
+@pytest.fixture(scope="module")
+def swapping(tmp_path_factory):
+    source = tmp_path_factory.mktemp("emulator") / "swap.c"
+    source.write_text(SWAP)
+    made = QemuRuntime([Emulator("emulate_swap", source, frozenset({"xswap"}))])
+    yield made
+    made.close()
+
+
+def load_swap(runtime, core, funct7=0):
+    text = USES_SWAP.format(funct7=funct7)
+    obj = toolchain.compile_source(text, triple=core.triple, flags=["-mcpu=generic_rv64+f+d+v"], language="s")
+    return runtime.load(Binary("kernel", obj, 0, ("*i8",), core))
+
+
+def test_added_instructions_are_emulated(swapping):
+    core = attrs.evolve(CORE, features=(*CORE.features, "+xswap"))
+    out = np.zeros(128, np.uint8)
+    load_swap(swapping, core).launch((1, 1, 1), (out,))
+    assert out[:24].view(np.int64).tolist() == [11, 100, 20]
+    assert out[24:32].view(np.float64)[0] == 11
+    assert out[32:64].tolist() == [6] * 20 + [5] * 12
+    assert (out[64:96] == 7).all() and (out[96:] == 9).all()
+
+
+def test_emulators_keep_threads_apart(swapping, monkeypatch):
+    monkeypatch.setenv("VERTEBRA_NUM_THREADS", "4")
+    core = attrs.evolve(CORE, features=(*CORE.features, "+xswap"))
+    out = np.zeros(128, np.uint8)
+    load_swap(swapping, core).launch((64, 1, 1), (out,))
+    assert out[16:24].view(np.int64)[0] == 20 and (out[96:] == 9).all()
+
+
+@pytest.mark.parametrize("features, funct7", [(CORE.features, 0), ((*CORE.features, "+xswap"), 1)])
+def test_only_cores_with_the_feature_and_legal_words(swapping, features, funct7):
+    kernel = load_swap(swapping, attrs.evolve(CORE, features=features), funct7)
+    word = funct7 << 25 | 3 << 20 | 7 << 15 | 6 << 7 | 0x7B
+    with pytest.raises(LaunchError, match=f"SIGILL at kernel.*no instruction {word:#010x}"):
+        kernel.launch((1, 1, 1), (np.zeros(128, np.uint8),))
