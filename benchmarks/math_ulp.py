@@ -222,7 +222,12 @@ def samples(name: str, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarr
         2.0**30,
         2.0**84,
     ]
-    one_sided = np.array(specials).astype(dtype)
+    specials += [
+        16367173 * 2.0**72,
+        6381956970095103 * 2.0**797,
+    ]  # nearest to multiples of pi/2, in f32 and f64
+    with np.errstate(over="ignore"):
+        one_sided = np.array(specials).astype(dtype)
     fixed = np.concatenate([one_sided, -one_sided])
     low, high = RANGES.get(name, (0, 10))
     if dtype is np.float64 and abs(high) > 50:

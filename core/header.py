@@ -76,7 +76,7 @@ def header(
         members.append("    uint64_t none_;  /* the kernel takes no arguments */")
     slots = max(1, len(signature))
     return f"""\
-/* Kernel {name} for core {core_name}: link or load the shared object of the same name. */
+/* Kernel {name} for core {core_name}: to be linked or loaded. */
 #ifndef {guard}
 #define {guard}
 

@@ -1,9 +1,9 @@
-"""The `tt` dialect, fourth part: functions, programs, operations with a body, and messages."""
+"""The `tt` dialect: functions, programs, operations with a body, and messages."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from vertebra.core.dialect import BoolAttr, I32ArrayAttr, I32Attr, StrAttr, SymbolAttr, optional
+from vertebra.core.attributes import BoolAttr, I32ArrayAttr, I32Attr, StrAttr, SymbolAttr, optional
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ext, ir
 from vertebra.dialects.tt_types import ProgramDim, Tt, element_of, shape_of, shown
@@ -142,7 +142,7 @@ class ReduceOp(Tt.Operation, name="reduce", traits=[ext.Pure]):
     srcs: Sequence[ext.Operand[Any]]
     axis: I32Attr
     result: Sequence[ext.Result[Any]]
-    combineOp: ext.Region  # noqa: N815 - Triton's name
+    combineOp: ext.Region
 
     @staticmethod
     def verify_invariants(op):
@@ -178,7 +178,7 @@ class ScanOp(Tt.Operation, name="scan", traits=[ext.Pure]):
     axis: I32Attr
     reverse: BoolAttr
     result: Sequence[ext.Result[Any]]
-    combineOp: ext.Region  # noqa: N815
+    combineOp: ext.Region
 
     @staticmethod
     def verify_invariants(op):
@@ -213,7 +213,7 @@ class MapElementwiseOp(Tt.Operation, name="map_elementwise"):
     srcs: Sequence[ext.Operand[Any]]
     pack: I32Attr
     result: Sequence[ext.Result[Any]]
-    scalarOp: ext.Region  # noqa: N815
+    scalarOp: ext.Region
 
     @staticmethod
     def verify_invariants(op):
@@ -252,7 +252,7 @@ class PrintOp(Tt.Operation, name="print"):
     prefix: StrAttr
     hex: BoolAttr
     args: Sequence[ext.Operand[Any]]
-    isSigned: I32ArrayAttr  # noqa: N815 - Triton's name
+    isSigned: I32ArrayAttr
     assembly = "$prefix attr-dict (`:` $args^ `:` type($args))?"
 
     @staticmethod

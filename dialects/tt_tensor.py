@@ -1,17 +1,12 @@
-"""The `tt` dialect, third part: tensors as values."""
+"""The `tt` dialect: tensors as values."""
 
-from collections.abc import Sequence
 from math import prod
 from typing import Any, TypeVar
 
-from vertebra.core.dialect import BoolAttr, I32ArrayAttr, I32Attr, StrAttr, UnitAttr, optional
+from vertebra.core.attributes import I32ArrayAttr, I32Attr, UnitAttr, optional
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ext, ir
 from vertebra.dialects.tt_types import (
-    InputPrecision,
-    PropagateNan,
-    RoundingMode,
-    ScaleDotElemType,
     Tt,
     element_of,
     element_text,
@@ -43,7 +38,8 @@ def check_shape(op, value, wanted: list[int]) -> None:
     """Raises CompileError unless `value` has the shape `wanted`."""
     if shape_of(value) != wanted:
         raise CompileError(
-            f"{op.operation.name}: the result is {shown(shape_of(value))}, it has to be {shown(wanted)}", at=op
+            f"{op.operation.name}: the result is {shown(shape_of(value))}, it has to be {shown(wanted)}",
+            at=op,
         )
 
 
@@ -178,7 +174,8 @@ class ReshapeOp(Tt.Operation, name="reshape", traits=[ext.Pure]):
         source, target = shape_of(op.src), shape_of(op.result)
         if prod(source) != prod(target):
             raise CompileError(
-                f"tt.reshape: {shown(source)} has {prod(source)} elements, {shown(target)} has {prod(target)}",
+                f"tt.reshape: {shown(source)} has {prod(source)} elements,"
+                f" {shown(target)} has {prod(target)}",
                 at=op,
             )
         check_element(op, op.src, op.result)
@@ -231,8 +228,8 @@ class SplitOp(Tt.Operation, name="split", traits=[ext.Pure]):
     """
 
     src: ext.Operand[Tensor]
-    outLHS: ext.Result[Side]  # noqa: N815 - Triton's names
-    outRHS: ext.Result[Side]  # noqa: N815
+    outLHS: ext.Result[Side]
+    outRHS: ext.Result[Side]
     assembly = "$src attr-dict `:` type($src) `->` type($outLHS)"
 
     @staticmethod
@@ -312,180 +309,6 @@ class HistogramOp(Tt.Operation, name="histogram", traits=[ext.Pure]):
     mask: ext.Operand[Tensor] | None = None
     assembly = "$src (`,` $mask^)? attr-dict `:` type($src) `->` type($result)"
     infer = {"mask": ("src", lambda src: shape_text(src, "i1"))}
-
-
-# -- element by element
-
-
-class BitcastOp(Tt.Operation, name="bitcast", traits=[ext.Pure]):
-    """result = the bits of src as another type of that width; pointers too
-
-    src, result: the same shape
-    """
-
-    src: ext.Operand[Any]
-    result: ext.Result[Any]
-    assembly = ONE_TO_ONE
-
-    @staticmethod
-    def verify_invariants(op):
-        check_shape(op, op.result, shape_of(op.src))
-        return True
-
-
-class FpToFpOp(Tt.Operation, name="fp_to_fp", traits=[ext.Pure]):
-    """result = src in another floating-point type, rounded as `rounding` says
-
-    src, result: the same shape    rounding: needed when the result is narrower
-    """
-
-    src: ext.Operand[Any]
-    result: ext.Result[Any]
-    rounding = optional(RoundingMode)
-    assembly = "$src attr-dict (`,` `rounding` `=` $rounding^)? `:` type($src) `->` type($result)"
-
-    @staticmethod
-    def verify_invariants(op):
-        check_shape(op, op.result, shape_of(op.src))
-        return True
-
-
-class ClampFOp(Tt.Operation, name="clampf", traits=[ext.Pure]):
-    """result = min(max(x, min), max)
-
-    all: one floating-point type    propagateNan: all = NaN where x is NaN, none = undefined there
-    """
-
-    x: ext.Operand[T]
-    min: ext.Operand[T]
-    max: ext.Operand[T]
-    propagateNan: PropagateNan  # noqa: N815 - Triton's name
-    result: ext.Result[T]
-    assembly = "$x `,` $min `,` $max `,` `propagateNan` `=` $propagateNan attr-dict `:` type($result)"
-
-
-class PreciseSqrtOp(Tt.Operation, name="precise_sqrt", traits=[ext.Pure]):
-    """result = the square root of x, correctly rounded
-
-    x, result: one floating-point type
-    """
-
-    x: ext.Operand[T]
-    result: ext.Result[T]
-    assembly = "$x attr-dict `:` type($x)"
-
-
-class PreciseDivFOp(Tt.Operation, name="precise_divf", traits=[ext.Pure]):
-    """result = x / y, correctly rounded
-
-    x, y, result: one floating-point type
-    """
-
-    x: ext.Operand[T]
-    y: ext.Operand[T]
-    result: ext.Result[T]
-    assembly = "$x `,` $y attr-dict `:` type($x)"
-
-
-class MulhiUIOp(Tt.Operation, name="mulhiui", traits=[ext.Pure]):
-    """result = the upper half of the unsigned product x * y
-
-    x, y, result: one integer type
-    """
-
-    x: ext.Operand[T]
-    y: ext.Operand[T]
-    result: ext.Result[T]
-    assembly = "$x `,` $y attr-dict `:` type($x)"
-
-
-class ExternElementwiseOp(Tt.Operation, name="extern_elementwise"):
-    """result = symbol(srcs...), a function of the library libname, element by element
-
-    srcs, result: one shape    pure: the function has no side effects
-    """
-
-    srcs: Sequence[ext.Operand[Any]]
-    libname: StrAttr
-    libpath: StrAttr
-    symbol: StrAttr
-    pure: BoolAttr
-    result: ext.Result[Any]
-    assembly = "operands attr-dict `:` functional-type(operands, results)"
-
-
-class ElementwiseInlineAsmOp(Tt.Operation, name="elementwise_inline_asm"):
-    """result = what the assembly text computes of args, packed_element elements at a time
-
-    args, result: one shape    constraints: as LLVM's    pure: it has no side effects
-    """
-
-    asm_string: StrAttr
-    constraints: StrAttr
-    pure: BoolAttr
-    packed_element: I32Attr
-    args: Sequence[ext.Operand[Any]]
-    result: Sequence[ext.Result[Any]]
-    assembly = "$asm_string attr-dict ($args^ `:` type($args))? `->` type($result)"
-
-
-# -- matrix products
-
-
-class DotOp(Tt.Operation, name="dot", traits=[ext.Pure]):
-    """d = a @ b + c, for each matrix of a batch
-
-    a: ([B,] M, K)    b: ([B,] K, N)    c, d: ([B,] M, N)
-    inputPrecision: how much of f32 operands counts.
-    maxNumImpreciseAcc: how many products of 8-bit floats may be summed at lower precision.
-    """
-
-    a: ext.Operand[Tensor]
-    b: ext.Operand[Tensor]
-    c: ext.Operand[Acc]
-    d: ext.Result[Acc]
-    inputPrecision = optional(InputPrecision, "ieee")  # noqa: N815 - Triton's names
-    maxNumImpreciseAcc = optional(I32Attr, 0)  # noqa: N815
-    assembly = """$a `,` $b `,` $c (`,` `inputPrecision` `=` $inputPrecision^)? attr-dict `:`
-                  type($a) `*` type($b) `->` type($d)"""
-
-    @staticmethod
-    def verify_invariants(op):
-        a, b, d = shape_of(op.a), shape_of(op.b), shape_of(op.d)
-        if len(a) not in (2, 3) or len(a) != len(b) or a[-1] != b[-2] or a[:-2] != b[:-2]:
-            raise CompileError(
-                f"tt.dot: a is {shown(a)} and b is {shown(b)}",
-                at=op,
-                fix="use MxK and KxN, or BxMxK and BxKxN",
-            )
-        check_shape(op, op.d, [*a[:-1], b[-1]])
-        if d and element_of(op.a) != element_of(op.b) and element_of(op.a).width != element_of(op.b).width:
-            check_element(op, op.a, op.b)
-        return True
-
-
-class DotScaledOp(Tt.Operation, name="dot_scaled", traits=[ext.Pure]):
-    """d = scale(a, a_scale) @ scale(b, b_scale) + c, scaled in blocks of 32 along K
-
-    a: (M, K)    b: (K, N)    c, d: (M, N)    a_scale: (M, K / 32)    b_scale: (N, K / 32)
-    a_elem_type, b_elem_type: their formats; e2m1 is packed in pairs into i8, along K if *_k_pack.
-    Source of the format: OCP Microscaling Formats (MX) 1.0.
-    """
-
-    a: ext.Operand[Tensor]
-    b: ext.Operand[Tensor]
-    c: ext.Operand[Acc]
-    a_elem_type: ScaleDotElemType
-    b_elem_type: ScaleDotElemType
-    fastMath: BoolAttr  # noqa: N815 - Triton's name
-    d: ext.Result[Acc]
-    a_scale: ext.Operand[Tensor] | None = None
-    b_scale: ext.Operand[Tensor] | None = None
-    lhs_k_pack = optional(BoolAttr, True)
-    rhs_k_pack = optional(BoolAttr, True)
-    assembly = """$a (`scale` $a_scale^)? `,` $b (`scale` $b_scale^)? `,` $c
-                  `lhs` `=` $a_elem_type `rhs` `=` $b_elem_type attr-dict
-                  `:` type($a) (`,` type($a_scale)^)? `*` type($b) (`,` type($b_scale)^)? `->` type($d)"""
 
 
 __all__ = [name for name in dir() if name.endswith("Op")]

@@ -7,7 +7,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from vertebra.core.dialect import Dialect, EnumAttr
+from vertebra.core.attributes import EnumAttr
+from vertebra.core.dialect import Dialect
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 
@@ -164,7 +165,9 @@ def value_type_of(pointer) -> ir.Type:
     type_ = pointer.type
     element = element_of(type_)
     if not isinstance(element, PtrType):
-        raise CompileError(f"{type_} is not a pointer", at=pointer.owner if hasattr(pointer, "owner") else None)
+        raise CompileError(
+            f"{type_} is not a pointer", at=pointer.owner if hasattr(pointer, "owner") else None
+        )
     if isinstance(type_, ir.RankedTensorType):
         return ir.RankedTensorType.get(type_.shape, element.pointee, loc=pointer.location)
     return element.pointee

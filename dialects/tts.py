@@ -10,7 +10,8 @@ Source: TritonStructured of microsoft/triton-shared; `originalOffsets`, `boundar
 from collections.abc import Sequence
 from typing import Any
 
-from vertebra.core.dialect import Dialect, I32ArrayAttr, I32Attr, I64ArrayAttr, optional
+from vertebra.core.attributes import I32ArrayAttr, I32Attr, I64ArrayAttr, optional
+from vertebra.core.dialect import Dialect
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ext, ir
 from vertebra.dialects.tt_types import (
@@ -89,18 +90,19 @@ class MakeTensorPtrOp(Tts.Operation, name="make_tptr", traits=[ext.Pure]):
     sizes: I64ArrayAttr
     strides: Sequence[ext.Operand[Index]]
     offsets: Sequence[ext.Operand[Index]]
-    originalOffsets: Sequence[ext.Operand[Index]]  # noqa: N815 - spine-triton's name
+    originalOffsets: Sequence[ext.Operand[Index]]
     shape: Sequence[ext.Operand[Index]]
     static_strides: I64ArrayAttr
     static_offsets: I64ArrayAttr
     static_shape: I64ArrayAttr
     order: I32ArrayAttr
     result: ext.Result[PtrLike]
-    static_originalOffsets = optional(I64ArrayAttr)  # noqa: N815
+    static_originalOffsets = optional(I64ArrayAttr)
     assembly = """$base `to` `sizes` `` `:` $sizes
         `` `,` `strides` `` `:` custom<DynamicIndexList>($strides, $static_strides)
         `` `,` `offsets` `` `:` custom<DynamicIndexList>($offsets, $static_offsets)
-        (`` `,` `originalOffsets` `` `:` custom<DynamicIndexList>($originalOffsets, $static_originalOffsets)^)?
+        (`` `,` `originalOffsets` `` `:`
+            custom<DynamicIndexList>($originalOffsets, $static_originalOffsets)^)?
         `` `,` `shape` `` `:` custom<DynamicIndexList>($shape, $static_shape)
         `` `,` `order` `` `:` $order
         attr-dict `:` type($base) `to` type($result)"""
@@ -151,7 +153,8 @@ class MakeGatherScatterTensorPtrOp(Tts.Operation, name="make_gather_scatter_tptr
         (`gather_scatter_mask` `` `:` $gather_scatter_mask^)?
         `` `,` `strides` `` `:` custom<DynamicIndexList>($strides, $static_strides)
         `` `,` `offsets` `` `:` custom<DynamicIndexList>($offsets, $static_offsets)
-        attr-dict `:` type($gather_scatter_offset) type($gather_scatter_mask) type($base) `to` type($result)"""
+        attr-dict `:` type($gather_scatter_offset) type($gather_scatter_mask) type($base)
+        `to` type($result)"""
 
     @staticmethod
     def verify_invariants(op):
@@ -166,7 +169,8 @@ class MakeGatherScatterTensorPtrOp(Tts.Operation, name="make_gather_scatter_tptr
             value = getattr(op, what)
             if value is not None and shape_of(value) != [op.sizes[dim]]:
                 raise CompileError(
-                    f"{op.operation.name}: {what} is {shown(shape_of(value))}, dimension {dim} is {op.sizes[dim]}",
+                    f"{op.operation.name}: {what} is {shown(shape_of(value))},"
+                    f" dimension {dim} is {op.sizes[dim]}",
                     at=op,
                     fix=f"give {op.sizes[dim]} elements",
                 )
@@ -219,7 +223,7 @@ class GatherOp(Tts.Operation, name="gather"):
 class ScatterOp(Tts.Operation, name="scatter"):
     """ptr[offset[...]] = value[...] where mask[...]
 
-    ptr: pointer to T    offset: integers    value: T, in the shape of offset    mask: i1, in the shape of offset
+    ptr: pointer to T    offset: integers    value: T, and mask: i1, in the shape of offset
     """
 
     ptr: ext.Operand[PtrType]
@@ -248,7 +252,9 @@ def check_access(op, value) -> None:
     """Raises CompileError unless `value` is what `op.ptr` stands for, and mask_dims fit it."""
     block = block_type_of(op.ptr)
     if value.type != block:
-        raise CompileError(f"{op.operation.name}: {value.type} through {op.ptr.type}", at=op, fix=f"use {block}")
+        raise CompileError(
+            f"{op.operation.name}: {value.type} through {op.ptr.type}", at=op, fix=f"use {block}"
+        )
     if len(op.static_mask_dims):
         check_mixed(op, ("mask_dims",), len(block.shape))
 
@@ -265,7 +271,7 @@ class LoadOp(Tts.Operation, name="load"):
     result: ext.Result[ir.RankedTensorType]
     other: ext.Operand[Any] | None = None
     static_mask_dims = optional(I64ArrayAttr, ())
-    boundaryCheck = optional(I32ArrayAttr, ())  # noqa: N815 - Triton's name
+    boundaryCheck = optional(I32ArrayAttr, ())
     padding = optional(PaddingOption)
 
     @staticmethod
@@ -285,7 +291,7 @@ class StoreOp(Tts.Operation, name="store"):
     value: ext.Operand[ir.RankedTensorType]
     mask_dims: Sequence[ext.Operand[Index]]
     static_mask_dims = optional(I64ArrayAttr, ())
-    boundaryCheck = optional(I32ArrayAttr, ())  # noqa: N815
+    boundaryCheck = optional(I32ArrayAttr, ())
 
     @staticmethod
     def verify_invariants(op):

@@ -34,6 +34,12 @@ def _narrow_floats(module, core, options) -> None:
     widen_arithmetic(module, core.vector)
 
 
+def _float_bits(module, core, options) -> None:
+    from vertebra.lowering.float_bits import floats_as_bits
+
+    floats_as_bits(module, core.vector)
+
+
 def check_converted(module, core, options) -> None:
     """Translation to LLVM IR would crash on anything that is not of the LLVM dialect."""
 
@@ -60,8 +66,9 @@ CPU_STAGES = {
     ),
     "llvm": (
         Pass("place-buffers", buffers.place_buffers),
-        Pass("widen-narrow-floats", _narrow_floats),
         Pass("expand-math", _math),
+        Pass("widen-narrow-floats", _narrow_floats),
+        Pass("float-bits", _float_bits),
         Pass("address-views", address_views.define_address_views),
         Pass("describe-kernels", kernel_entry.describe_kernels),
         Pass(

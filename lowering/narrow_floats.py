@@ -24,9 +24,8 @@ def widen_arithmetic(module, unit: VectorUnit) -> None:
     for op in found:
         if op.name.startswith("math."):
             _widen(op, lacking)
-    passmanager.PassManager.parse(
-        f"builtin.module(arith-emulate-unsupported-floats{{source-types={','.join(lacking)} target-type=f32}})"
-    ).run(module.operation)
+    emulate = f"arith-emulate-unsupported-floats{{source-types={','.join(lacking)} target-type=f32}}"
+    passmanager.PassManager.parse(f"builtin.module({emulate})").run(module.operation)
     for op in _narrow_operations(module):
         if op.name in ("arith.extf", "arith.truncf"):
             _convert(op, unit)

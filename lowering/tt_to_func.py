@@ -218,6 +218,6 @@ def _convert_pointer(argument) -> None:
     argument.set_type(memref)
     for cast in casts:
         assert cast.name == "builtin.unrealized_conversion_cast", f"{cast.name} still uses a pointer"
-        if cast.results[0].type == memref:
-            cast.results[0].replace_all_uses_with(argument)
-            cast.operation.erase()
+        assert cast.results[0].type == memref, f"a pointer was taken for {cast.results[0].type}"
+        cast.results[0].replace_all_uses_with(argument)
+        cast.operation.erase()

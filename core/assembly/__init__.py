@@ -9,12 +9,12 @@ import re
 
 from vertebra.core.assembly.printer import print_module
 from vertebra.core.assembly.reader import to_generic
-from vertebra.core.errors import ParseError
+from vertebra.core.errors import CompileError, ParseError, VertebraError
 from vertebra.core.mlir import ir
 
 __all__ = ["parse", "print_module", "to_generic"]
 
-_DIAGNOSTIC = re.compile(r'error: "-":(\d+):(\d+): (.*)')
+_HERE = re.compile(r'^loc\("-":(\d+):(\d+)\)')
 
 
 def parse(source: str, context=None, *, name: str = "-"):
@@ -28,19 +28,20 @@ def parse(source: str, context=None, *, name: str = "-"):
     try:
         return ir.Module.parse(generic, context)
     except ir.MLIRError as error:
-        raise _located(error, source, generic, name) from error
+        raise _translated(error, source, generic, name) from error
 
 
-def _located(error, source: str, generic: str, name: str) -> ParseError:
-    """MLIR's complaint about the generic text, placed in the original one."""
-    found = _DIAGNOSTIC.search(str(error))
-    if found is None:
-        return ParseError(f"{name}:1:1: {error}")
-    line, column, message = int(found[1]), int(found[2]), found[3]
+def _translated(error, source: str, generic: str, name: str) -> VertebraError:
+    """MLIR's first complaint about the generic text, as one about the original."""
+    first = error.error_diagnostics[0]
+    found = _HERE.search(str(first.location))
+    if found is None:  # the text says where its operations come from
+        return CompileError(first.message, at=first.location)
+    line, column = int(found[1]), int(found[2])
     lines, changed = source.splitlines(), generic.splitlines()
     text = lines[line - 1] if line <= len(lines) else ""
     if line <= len(changed) and changed[line - 1] != text:
         # Columns of a rewritten line mean nothing to the reader: show where the operation starts.
         same = next((i for i, (a, b) in enumerate(zip(text, changed[line - 1], strict=False)) if a != b), 0)
         column = min(column, same + 1)
-    return ParseError(f"{name}:{line}:{column}: {message}\n{text}\n{' ' * (column - 1)}^")
+    return ParseError(f"{name}:{line}:{column}: {first.message}\n{text}\n{' ' * (column - 1)}^")

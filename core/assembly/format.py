@@ -12,8 +12,17 @@ from typing import TypeVar, get_args, get_origin
 import attrs
 
 from vertebra.core.assembly import notation, text
-from vertebra.core.assembly.notation import AnyOrder, AttrDict, Custom, Field, FunctionalType, Group, Literal, TypeOf
-from vertebra.core.dialect import (
+from vertebra.core.assembly.notation import (
+    AnyOrder,
+    AttrDict,
+    Custom,
+    Field,
+    FunctionalType,
+    Group,
+    Literal,
+    TypeOf,
+)
+from vertebra.core.attributes import (
     BoolAttr,
     EnumAttr,
     I32ArrayAttr,
@@ -143,7 +152,9 @@ class Form:
         self.operands, self.results = op.inputs.fields, op.outputs.fields
         self.fields = {f.name: f for f in (*self.operands, *self.results)}
         self.kinds = {name: _kind(kind) for name, kind in op.attribute_kinds.items()}
-        self.enums = {n: k for n, k in op.attribute_kinds.items() if isinstance(k, type) and issubclass(k, EnumAttr)}
+        self.enums = {
+            n: k for n, k in op.attribute_kinds.items() if isinstance(k, type) and issubclass(k, EnumAttr)
+        }
         self.defaults = {n: default_text(d) for n, d in op.optional_attributes.items()}
         self.prefixes = {n: p for n, f in self.fields.items() if (p := _prefix(f.constraint))}
         self.shown = {SEGMENTS, RESULT_SEGMENTS}  # the attributes that attr-dict leaves out
@@ -183,7 +194,7 @@ class Form:
         dynamic, static = element.arguments
         self.lists[static] = dynamic
         self.shown.add(static)
-        return self._capture(f"list:{static}", rf"\[[^\[\]]*\]")
+        return self._capture(f"list:{static}", r"\[[^\[\]]*\]")
 
     def _field(self, name: str) -> str:
         if name == "operands":
@@ -262,7 +273,9 @@ class Form:
             operands = found[groups["operands"]] or ""
             counts = op.inputs.counts(operands.count("%"))
         else:
-            texts = [values[f.name] if f.name in values else found[groups[f.name]] or "" for f in self.operands]
+            texts = [
+                values[f.name] if f.name in values else found[groups[f.name]] or "" for f in self.operands
+            ]
             counts = [t.count("%") for t in texts]
             operands = ", ".join([t for t in texts if t])
         types = self._types(found, counts)

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from vertebra.core.assembly import text
+
 ENTRY = "^__entry"  # a label that no printer makes, for the block that the custom form leaves unnamed
 
 _HEAD = re.compile(rf"[\w.]+\s+(?:(public|private|nested)\s+)?({text.SYMBOL})\s*\(")
@@ -59,7 +60,9 @@ def read(reader, op: type, start: int) -> list[tuple[int, int, str]]:
     opening = body.end() - 1
     closing = text.closing(source, opening)
     if closing < 0:
-        raise reader.error(opening, f"the body of {head[2]} is never closed", "add `}` after its last operation")
+        raise reader.error(
+            opening, f"the body of {head[2]} is never closed", "add `}` after its last operation"
+        )
     block = ", ".join(f"{a.value}: {a.type}" + (f" {a.location}" if a.location else "") for a in arguments)
     label = f"{ENTRY}({block}):" if arguments else f"{ENTRY}:"
     return [(start, opening + 1, f'"{name}"() ({{{label}{lines}'), (closing, closing + 1, f"}}){tail}")]
@@ -139,7 +142,9 @@ def show(reader, start: int, opening: int, closing: int, tail: re.Match) -> list
     results = [Item(None, t, None, None) for t in text.split_types(signature[2] or signature[3] or "")]
     results = _with_attributes(results, entries.get("res_attrs"))
     visibility = entries.get("sym_visibility", "").strip('"')
-    head = f"{name} {visibility + ' ' if visibility else ''}{_symbol(entries['sym_name'])}({_shown(arguments)})"
+    head = (
+        f"{name} {visibility + ' ' if visibility else ''}{_symbol(entries['sym_name'])}({_shown(arguments)})"
+    )
     if len(results) == 1 and not results[0].attributes:
         head += f" -> {results[0].type}"
     elif results:

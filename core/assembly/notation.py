@@ -26,7 +26,10 @@ class Field:
 
 @attrs.frozen
 class TypeOf:
-    """The type of a field, or of all `operands` or `results`; without its `!dialect.name` where that is fixed."""
+    """The type of a field, or of all `operands` or `results`.
+
+    It is printed without its `!dialect.name` where no other is possible, unless qualified.
+    """
 
     name: str
     qualified: bool = False

@@ -5,12 +5,24 @@ from collections.abc import Iterable
 
 from vertebra.core.assembly import function, text
 from vertebra.core.assembly.format import ALL, DYNAMIC, Form, Generic, form_of
-from vertebra.core.assembly.notation import AnyOrder, AttrDict, Custom, Field, FunctionalType, Group, Literal, TypeOf
+from vertebra.core.assembly.notation import (
+    AnyOrder,
+    AttrDict,
+    Custom,
+    Field,
+    FunctionalType,
+    Group,
+    Literal,
+    TypeOf,
+)
 from vertebra.core.assembly.reader import operations
-from vertebra.core.dialect import LOADED, UnitAttr
+from vertebra.core.attributes import UnitAttr
+from vertebra.core.dialect import LOADED
 
 _HEAD = re.compile(r'"([\w.$]+)"\(([^()]*)\)\s*')
-_TAIL = re.compile(rf"\s*(?:\{{({text.BRACKETED})\}}\s*)?:\s*\(({text.TYPES}?)\)\s*->\s*({text.TYPE}|\(({text.TYPES}?)\))")
+_TAIL = re.compile(
+    rf"\s*(?:\{{({text.BRACKETED})\}}\s*)?:\s*\(({text.TYPES}?)\)\s*->\s*({text.TYPE}|\(({text.TYPES}?)\))"
+)
 
 
 class Shown:

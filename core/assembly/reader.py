@@ -87,7 +87,9 @@ class Reader:
             if _AFTER_ATTRIBUTE.match(self.source, start + len(name)):
                 return
             position, expected = form.diagnose(self.source, start)
-            raise self.error(position, f"{name}: expected {' or '.join(expected)}", f"the form is: {_plain(op)}")
+            raise self.error(
+                position, f"{name}: expected {' or '.join(expected)}", f"the form is: {_plain(op)}"
+            )
         try:
             replacement = form.read(match)
         except KeyError:
@@ -105,7 +107,9 @@ class Reader:
 
     def _similar(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.ops, n=3, cutoff=0.5)
-        return f"did you mean {' or '.join(near)}?" if near else f"known dialects: {', '.join(self.namespaces)}"
+        return (
+            f"did you mean {' or '.join(near)}?" if near else f"known dialects: {', '.join(self.namespaces)}"
+        )
 
     def _generic(self, start: int) -> None:
         """Brings an operation in generic form to what MLIR takes of a dialect defined in Python.

@@ -18,16 +18,18 @@ BRACKETED = rf"{_PLAIN})*+"
 for _ in range(4):
     BRACKETED = rf"{_PLAIN}|[<({{\[]{BRACKETED}[>)}}\]])*+"
 
-_ANGLED = r"<[^<>]*+(?:<[^<>]*+(?:<[^<>]*+(?:<[^<>]*+>[^<>]*+)*+>[^<>]*+)*+>[^<>]*+)*+>"
+_ANGLED = r"<[^<>]*+(?:<[^<>]*+(?:<[^<>]*+>[^<>]*+)*+>[^<>]*+)*+>"
 TYPE = rf"(?:[!\w][\w.$]*+(?:{_ANGLED})?+|{_ANGLED})"
 TYPES = rf"(?:{TYPE}(?:\s*,\s*{TYPE})*)"
-TYPES_ARROW_TYPES = rf"\(\s*{TYPES}?\s*\)\s*->\s*(?:{TYPE}|\(\s*{TYPES}?\s*\))"
+TYPES_ARROW_TYPES = rf"\([^()]*+\)\s*->\s*(?:\([^()]*+\)|{TYPE})"
 DICTIONARY = rf"\{{{BRACKETED}\}}"
 ANY_ATTRIBUTE = rf"(?:{STRING}|[#\w@.+-]+(?:<{BRACKETED}>)?|[\[{{<]{BRACKETED}[\]}}>])(?:\s*:\s*{TYPE})?"
 
 _CLOSERS = {"(": ")", "{": "}"}
 # Alternatives that begin with a literal let `re` skip to the next candidate at the speed of C.
-_STEPS = {opener: re.compile(rf"\{opener}|\{closer}|{STRING}|{COMMENT}") for opener, closer in _CLOSERS.items()}
+_STEPS = {
+    opener: re.compile(rf"\{opener}|\{closer}|{STRING}|{COMMENT}") for opener, closer in _CLOSERS.items()
+}
 _TYPE = re.compile(TYPE)
 _ENTRY = re.compile(
     rf'\s*({STRING}|[\w.$-]+)(?:\s*=\s*((?:->|[^<>(){{}}\[\]",]|{STRING}|[<({{\[]{BRACKETED}[>)}}\]])*+))?,?'
@@ -69,7 +71,9 @@ def split_entries(inside: str) -> tuple[tuple[str, str | None], ...]:
 
 def array_items(array: str) -> list[str]:
     """'array<i64: 4, 2>' -> ['4', '2']."""
-    return [item.strip() for item in array[array.index("<") + 1 : -1].partition(":")[2].split(",") if item.strip()]
+    return [
+        item.strip() for item in array[array.index("<") + 1 : -1].partition(":")[2].split(",") if item.strip()
+    ]
 
 
 def edited(source: str, edits: list[tuple[int, int, str]]) -> str:
@@ -92,7 +96,9 @@ def place(text: str, position: int) -> tuple[int, int]:
     return line, position - (text.rfind("\n", 0, position) + 1) + 1
 
 
-def parse_error(text: str, position: int, message: str, *, name: str = "-", fix: str | None = None) -> ParseError:
+def parse_error(
+    text: str, position: int, message: str, *, name: str = "-", fix: str | None = None
+) -> ParseError:
     """An error at `position` of `text`, which came from the file `name`."""
     line, column = place(text, position)
     begin = text.rfind("\n", 0, position) + 1

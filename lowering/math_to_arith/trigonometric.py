@@ -52,7 +52,7 @@ def _window(exponent: int, precision: int, widths: tuple[int, ...]) -> Window:
 
     Left out are the digits whose product with that is a multiple of 4.
     """
-    first = max(1, exponent - precision - 1)
+    first = max(1, exponent - precision)
     lift = 512 if exponent >= 512 else 0
     chunks = []
     for width in widths:
@@ -199,7 +199,7 @@ def _fast_parts(x: Expr) -> tuple[Expr, Expr, Expr]:
 
 
 def sin_fast(x: Expr) -> Expr:
-    """f32: 2 ULP for |x| <= 1000, absolute error 2**-23 for |x| <= 2**16; meaningless beyond 2**21."""
+    """f32: 2 ULP for |x| <= 1000, absolute error 2**-23 for |x| <= 2**20; meaningless beyond 2**21."""
     s, c, n = _fast_parts(x)
     return (select((n & 1).eq(0), s, c).bits() ^ _sign_of(n)).from_bits()
 

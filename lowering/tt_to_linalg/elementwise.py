@@ -85,15 +85,6 @@ def print_is_refused(op):
     )
 
 
-@pattern(tt.AssertOp)
-def assert_is_refused(op):
-    raise CompileError(
-        f"tt.assert: a compiled kernel cannot stop with a message ({op.message.value!r})",
-        at=op,
-        fix="compile without debug=True (and without TRITON_DEBUG), which drops device assertions",
-    )
-
-
 @pattern("llvm.intr.assume")
 def assume_to_nothing(op):
     return []
@@ -109,6 +100,5 @@ PATTERNS = (
     map_elementwise_to_generic,
     inline_asm_is_refused,
     print_is_refused,
-    assert_is_refused,
     assume_to_nothing,
 )

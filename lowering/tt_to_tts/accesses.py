@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from vertebra.core.errors import CompileError
-from vertebra.core.mlir import ir
 from vertebra.lowering.tt_to_tts import masks as m
 from vertebra.lowering.tt_to_tts import types
 from vertebra.lowering.tt_to_tts.analysis import PADDINGS, Analysis

@@ -7,16 +7,17 @@ from vertebra.lowering.tt_to_tts.merges import Item, Plan
 from vertebra.lowering.tt_to_tts.write import Writer, kind_of
 
 
-def rebuild(op, plan: Plan, writer: Writer, rewrite_block) -> None:
+def rebuild(op, plan: Plan, writer: Writer, rewrite_region) -> bool:
     """Replaces `op` by one that carries the plan's items too; its old shell stays, empty, until the end.
 
-    rewrite_block: called with each new block once its contents are in place.
+    rewrite_region: called with the number of each region once its contents are in place.
+    Returns whether there is a shell to erase.
     """
     if not plan.results and not any(plan.leave) and not plan.enter:
-        for region in op.regions:
-            for block in region.blocks:
-                rewrite_block(block)
-        return
+        for i, region in enumerate(op.regions):
+            if len(region.blocks):
+                rewrite_region(i)
+        return False
 
     def make(items: list[Item], at) -> list[ir.Value]:
         return [_make(item, writer, at) for item in items]
@@ -40,7 +41,7 @@ def rebuild(op, plan: Plan, writer: Writer, rewrite_block) -> None:
     for i, region in enumerate(op.regions):
         extra_kinds = entering if i == 0 else kinds[len(old_results) :]
         block = _move(region.blocks[0], new.regions[i], extra_kinds, plan.arguments[i], writer)
-        rewrite_block(block)
+        rewrite_region(i)
         *_, last = block.operations
         extra = make(plan.leave[i], last)
         ir.Operation.create(
@@ -49,6 +50,7 @@ def rebuild(op, plan: Plan, writer: Writer, rewrite_block) -> None:
         last.operation.erase()
     for old, value in zip(old_results, new.results, strict=False):
         writer.replace(old, value)
+    return True
 
 
 def _move(block: ir.Block, region: ir.Region, kinds, symbols: list[Atom], writer: Writer) -> ir.Block:

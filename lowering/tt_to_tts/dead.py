@@ -4,13 +4,7 @@ from vertebra.core.mlir import ir
 
 _PURE_DIALECTS = ("arith.", "math.", "tensor.", "ub.", "builtin.unrealized_conversion_cast", "tts.make_")
 _PURE = frozenset(
-    """
-    tt.addptr tt.advance tt.bitcast tt.broadcast tt.cat tt.clampf tt.dot tt.dot_scaled tt.expand_dims tt.fp_to_fp
-    tt.gather tt.get_num_programs tt.get_program_id tt.histogram tt.int_to_ptr tt.join tt.make_range
-    tt.make_tensor_descriptor tt.make_tensor_ptr tt.mulhiui tt.precise_divf tt.precise_sqrt tt.ptr_to_int
-    tt.reduce tt.reshape tt.scan tt.splat tt.split tt.trans tt.unsplat
-    tts.gather tts.get_structured_state tts.load tt.descriptor_gather tt.descriptor_load tt.load
-    """.split()
+    ["tt.addptr", "tt.advance", "tt.bitcast", "tt.broadcast", "tt.cat", "tt.clampf", "tt.dot", "tt.dot_scaled", "tt.expand_dims", "tt.fp_to_fp", "tt.gather", "tt.get_num_programs", "tt.get_program_id", "tt.histogram", "tt.int_to_ptr", "tt.join", "tt.make_range", "tt.make_tensor_descriptor", "tt.make_tensor_ptr", "tt.mulhiui", "tt.precise_divf", "tt.precise_sqrt", "tt.ptr_to_int", "tt.reduce", "tt.reshape", "tt.scan", "tt.splat", "tt.split", "tt.trans", "tt.unsplat", "tts.gather", "tts.get_structured_state", "tts.load", "tt.descriptor_gather", "tt.descriptor_load", "tt.load"]
 )
 _FOR, _IF, _WHILE = "scf.for", "scf.if", "scf.while"
 
@@ -36,7 +30,8 @@ class _Liveness:
     """Which operations and values something with an effect depends on."""
 
     def __init__(self):
-        self.ops: set = set()
+        # Operations by a value or block of theirs: an operation's own hash changes with its operands.
+        self._ops: set = set()
         self.values: set[ir.Value] = set()
         self._todo: list[ir.Value] = []
 
@@ -52,9 +47,11 @@ class _Liveness:
 
     def use(self, op) -> None:
         """Marks an operation, what it needs, and what it is nested in."""
-        if op in self.ops:
+        key = _key(op)
+        if key in self._ops:
             return
-        self.ops.add(op)
+        if key is not None:
+            self._ops.add(key)
         name = op.name
         if name == _FOR:
             self._todo += list(op.operands)[:3]
@@ -67,6 +64,11 @@ class _Liveness:
         parent = op.parent.operation
         if parent.name in (_FOR, _IF, _WHILE):
             self.use(parent)
+
+    def has(self, op) -> bool:
+        """Whether `op` is needed; one without results and regions is there for its effect."""
+        key = _key(op)
+        return key is None or key in self._ops
 
     def spread(self) -> None:
         while self._todo:
@@ -108,6 +110,12 @@ class _Liveness:
             self._todo.append(_last(op.regions[0].blocks[0]).operands[number + 1])
 
 
+def _key(op) -> "ir.Value | ir.Block | None":
+    if len(op.results):
+        return op.results[0]
+    return op.regions[0].blocks[0] if len(op.regions) and len(op.regions[0].blocks) else None
+
+
 def _last(block: ir.Block):
     *_, last = block.operations
     return last.operation
@@ -118,7 +126,7 @@ def _sweep(block: ir.Block, live: _Liveness) -> None:
         op = view.operation
         if op.name in ("scf.yield", "scf.condition"):
             continue
-        if op not in live.ops:
+        if not live.has(op):
             op.erase()
         elif op.name in (_FOR, _IF, _WHILE):
             _shrink(op, live)

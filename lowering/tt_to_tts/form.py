@@ -172,7 +172,7 @@ def remainder(table: Table, form: Form, modulo: Expr) -> Form | None:
     size, stride = form.shape[d], form.terms[d].stride
     if isinstance(form.scalar, int) and isinstance(stride, int) and isinstance(modulo, int):
         first, last = form.scalar, form.scalar + stride * (size - 1)
-        if 0 <= min(first, last) and max(first, last) < modulo:
+        if min(first, last) >= 0 and max(first, last) < modulo:
             return form
     terms = list(form.terms)
     terms[d] = Term(wrap=Wrap(form.scalar, stride, modulo, 1))

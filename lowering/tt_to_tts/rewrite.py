@@ -21,53 +21,42 @@ class Rewriter:
     def __init__(self, analysis: Analysis, writer: Writer):
         self.analysis, self.writer = analysis, writer
         self.accesses = Accesses(analysis)
-        self._decided: dict = {}
         self._shells: list = []
 
     def function(self, op) -> None:
         """Rewrites function `op`."""
-        blocks = list(op.regions[0].blocks)
-        for block in blocks:
-            self._decide(block)
-        for block in blocks:
+        decisions = [self._decide(block) for block in op.regions[0].blocks]
+        for block in decisions:
             self._rewrite(block)
         for shell in reversed(self._shells):
             shell.erase()
 
-    def _decide(self, block: ir.Block) -> None:
+    def _decide(self, block: ir.Block) -> list[tuple]:
+        """(operation, decision, decisions inside of it) for all operations of a block that change."""
+        decisions = []
         for view in block.operations:
             op = view.operation
-            if op.name in merges.PLANNERS:
-                self._decided[op] = merges.plan(self.analysis, op)
-                for region in op.regions:
-                    for inner in region.blocks:
-                        self._decide(inner)
-                continue
-            access = self.accesses.of(op)
-            if access is not None:
-                self._decided[op] = access
-            elif op.name not in _PLAIN:
-                self._decide_uses(op)
+            name = op.name
+            if name in merges.PLANNERS:
+                plan = merges.plan(self.analysis, op)
+                inner = [self._decide(b) for region in op.regions for b in region.blocks]
+                decisions.append((op, plan, inner))
+            elif (access := self.accesses.of(op)) is not None:
+                decisions.append((op, access, ()))
+            elif name not in _PLAIN and (states := self._passed(op)):
+                decisions.append((op, states, ()))
+        return decisions
 
-    def _decide_uses(self, op) -> None:
+    def _passed(self, op) -> list | None:
         """Scalar pointers that go where this lowering knows nothing, such as into a call."""
-        if not any(types.is_address(v.type) for v in op.operands) or op.name.startswith("scf."):
-            return
-        if op.name.startswith(_FOLLOWED):
-            return
-        self._decided[op] = [
-            self.analysis.state(v) if types.is_address(v.type) else None for v in op.operands
-        ]
+        if not any(types.is_address(v.type) for v in op.operands) or op.name.startswith(_FOLLOWED):
+            return None
+        return [self.analysis.state(v) if types.is_address(v.type) else None for v in op.operands]
 
-    def _rewrite(self, block: ir.Block) -> None:
-        for view in list(block.operations):
-            op = view.operation
-            decision = self._decided.get(op)
-            if decision is None:
-                continue
+    def _rewrite(self, decisions: list[tuple]) -> None:
+        for op, decision, inner in decisions:
             if isinstance(decision, merges.Plan):
-                control.rebuild(op, decision, self.writer, self._rewrite)
-                if not list(op.regions[0].blocks[0].operations):
+                if control.rebuild(op, decision, self.writer, lambda i, inner=inner: self._rewrite(inner[i])):
                     self._shells.append(op)
             elif isinstance(decision, Access):
                 _REWRITES[op.name](self, op, decision)
@@ -416,7 +405,7 @@ _RMW = {"and": 1, "or": 2, "xor": 3, "add": 4, "fadd": 5, "max": 6, "min": 7}
 _PLAIN = frozenset(("arith.constant", "tt.return", "tt.get_program_id", "arith.addi", "arith.muli"))
 _FOLLOWED = (
     "tt.addptr", "tt.splat", "tt.broadcast", "tt.expand_dims", "tt.trans", "tt.reshape", "tt.advance",
-    "tt.make_tensor", "tt.bitcast", "tt.int_to_ptr", "arith.select",
+    "tt.make_tensor", "tt.bitcast", "tt.int_to_ptr", "arith.select", "scf.",
 )  # fmt: skip
 _REWRITES = {
     "tt.load": Rewriter._load,

@@ -122,13 +122,12 @@ class RunnerProcess:
     """
 
     def __init__(self, options: Sequence[str], emulators: Sequence[Emulator], enabled: Sequence[str]):
+        command = [emulator_program(), *options, str(build_runner(emulators))]
         self.memory = SharedMemory()
         self.loaded: dict[object, int] = {}  # kernel's key -> module
         self.discarded: list[object] = []  # keys of kernels to unload; appended to by finalizers
-        runner = build_runner(emulators)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
         ours, theirs = socket.socketpair()
-        command = [emulator_program(), *options, str(runner)]
         try:
             self.process = subprocess.Popen(
                 [*command, str(theirs.fileno()), str(self.memory.file), ",".join(enabled)],
@@ -139,6 +138,8 @@ class RunnerProcess:
                 start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
             )
         except OSError as error:
+            ours.close()
+            self.memory.close()
             raise ToolError(f"{command[0]} does not start: {error}") from None
         finally:
             theirs.close()

@@ -28,7 +28,7 @@ class Artifact:
     """One kernel at one stage.
 
     data: text up to stage `asm`, bytes after it.  signature: Triton's type names of the run-time
-    arguments, in slot order.  fields: their names.  header: the C header, at stage `so` only.
+    arguments, in slot order.  fields: their names.  header: the C header, at stages `obj` and `so`.
     """
 
     name: str
@@ -176,7 +176,7 @@ def compile_function(fn, *, signature: str, constexpr: str, core: Core, emit: st
     elif emit in ("obj", "so"):
         binary = stages.compile(text, core, code, name=name, signature=kinds)
         data = binary.object if emit == "obj" else toolchain.link_shared([binary.object], core)
-        c_header = header(name, kinds, fields, binary.scratch_bytes, core.name) if emit == "so" else None
+        c_header = header(name, kinds, fields, binary.scratch_bytes, core.name)
     else:
         data = stages.render(text, emit, core, code, filename=inspect.getsourcefile(fn.fn) or "-")
     return Artifact(name, emit, core, data, kinds, fields, c_header)

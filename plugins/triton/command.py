@@ -8,8 +8,8 @@ from vertebra.core.errors import ConfigError
 _EXAMPLE = """\
 example:
   vertebra compile add.py:add_kernel --core spacemit-x60 \\
-      --signature '*fp32:16,*fp32:16,*fp32:16,i32' --constexpr 'BLOCK=1024' --emit so -o add.so
-writes add.so and add.h, with which a C program calls the kernel."""
+      --signature '*fp32:16,*fp32:16,*fp32:16,i32' --constexpr 'BLOCK=1024' --emit so -o libadd.so
+writes libadd.so and libadd.h, with which a C program calls the kernel (and so for obj)."""
 
 
 def _configure(parser) -> None:

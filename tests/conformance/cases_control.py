@@ -271,8 +271,7 @@ def unrolled(x, out, N: tl.constexpr, BLOCK: tl.constexpr):
         total += tl.load(x + k * BLOCK + i) * (k + 1)
         if k == N - 1:
             total = -total
-        part: tl.constexpr = 2 ** (k + 1)
-        tl.store(out + BLOCK + k, tl.sum(tl.load(x + tl.arange(0, part))))
+        tl.store(out + BLOCK + k, tl.sum(tl.load(x + tl.arange(0, 2 ** (k + 1)))))
     tl.store(out + i, total)
 
 

@@ -1,3 +1,6 @@
+import platform
+import shutil
+
 import attrs
 import pytest
 
@@ -74,3 +77,15 @@ def test_build_says_where_it_cannot_write(tmp_path, monkeypatch):
     monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(ToolError, match="VERTEBRA_CACHE_DIR"):
         toolchain.build("a", [source], "obj")
+
+
+def test_disassemble_names_the_missing_tool(monkeypatch):
+    monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
+    with pytest.raises(ToolError, match=r"no disassembler for riscv64(.|\n)*binutils-riscv64-linux-gnu"):
+        toolchain.disassemble(b"", "riscv64")
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump is not installed")
+def test_disassemble_this_machine():
+    obj = toolchain.compile_source("int nine(void) { return 9; }")
+    assert "<nine>:" in toolchain.disassemble(obj, platform.machine())

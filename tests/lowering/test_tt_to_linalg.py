@@ -693,3 +693,17 @@ def test_map_elementwise():
     )
     np.testing.assert_array_equal(low, np.minimum(x, y))
     np.testing.assert_array_equal(high, np.maximum(x, y))
+
+
+def test_assert_traps_where_one_element_is_false():
+    text = """
+        func.func @f(%c: tensor<4x8xi1>, %s: i1) {
+          tt.assert %c, "in bounds" : tensor<4x8xi1>
+          tt.assert %s, "positive" : i1
+          return
+        }"""
+    with context(), ir.Location.unknown():
+        module = lowered(text)
+        module.operation.verify()
+        names = names_in(module)
+    assert names.count("llvm.intr.trap") == 2 and names.count("linalg.reduce") == 1

@@ -1,0 +1,102 @@
+"""f16 and bf16 where the vector unit lacks them: every value, against NumPy and torch."""
+
+import attrs
+import numpy as np
+import pytest
+import torch
+
+from vertebra.core.compile import compile
+from vertebra.core.hooks import cores
+from vertebra.core.select import runtime_for
+
+GRID = ", ".join(f"%{name}: i32" for name in ("gx", "gy", "gz", "px", "py", "pz"))
+SIGNATURE = {"f16": "*fp16", "bf16": "*bf16", "f32": "*fp32", "f64": "*fp64"}
+
+
+def bare_host():
+    """The host without any narrow float of its own, so that the integer sequences run."""
+    core = cores()["host"]
+    unit = attrs.evolve(core.vector, conversion=frozenset({"f32", "f64"}))
+    return attrs.evolve(core, vector=unit)
+
+
+def convert(core, source: str, target: str, x, out, n: int) -> None:
+    op = "arith.extf" if source in ("f16", "bf16") else "arith.truncf"
+    text = f"""func.func @k(%x: memref<?x{source}>, %y: memref<?x{target}>, {GRID}) attributes {{vertebra.kernel}} {{
+      %v = memref.reinterpret_cast %x to offset: [0], sizes: [{n}], strides: [1]
+        : memref<?x{source}> to memref<{n}x{source}, strided<[1]>>
+      %b = memref.alloc() : memref<{n}x{source}>
+      memref.copy %v, %b : memref<{n}x{source}, strided<[1]>> to memref<{n}x{source}>
+      %t = bufferization.to_tensor %b restrict writable : memref<{n}x{source}> to tensor<{n}x{source}>
+      %c = {op} %t : tensor<{n}x{source}> to tensor<{n}x{target}>
+      %o = memref.reinterpret_cast %y to offset: [0], sizes: [{n}], strides: [1]
+        : memref<?x{target}> to memref<{n}x{target}, strided<[1]>>
+      bufferization.materialize_in_destination %c in writable %o
+        : (tensor<{n}x{target}>, memref<{n}x{target}, strided<[1]>>) -> ()
+      return }}"""
+    binary = compile(text, core, name="k", signature=(SIGNATURE[source], SIGNATURE[target]), start="linalg")
+    runtime_for(core).load(binary).launch((1, 1, 1), (x, out))
+
+
+CORES = {"host": lambda: cores()["host"], "bare": bare_host}
+TORCH = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64}
+
+
+def bits(x: torch.Tensor) -> np.ndarray:
+    return x.view(
+        torch.int16 if x.element_size() == 2 else torch.int32 if x.element_size() == 4 else torch.int64
+    ).numpy()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("source", ["f16", "bf16"])
+@pytest.mark.parametrize("target", ["f32", "f64"])
+def test_every_narrow_value_widens_exactly(core, source, target):
+    x = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(TORCH[source])
+    out = torch.zeros(1 << 16, dtype=TORCH[target])
+    convert(CORES[core](), source, target, x, out, 1 << 16)
+    np.testing.assert_array_equal(out.numpy(), x.to(TORCH[target]).numpy())
+
+
+def interesting(dtype: torch.dtype, narrow: torch.dtype) -> torch.Tensor:
+    """Every narrow value, the midpoints between neighbours, and what lies just beside both."""
+    exact = torch.arange(1 << 15, dtype=torch.int32).to(torch.int16).view(narrow).to(torch.float64)
+    exact = exact[torch.isfinite(exact)]
+    middle = (exact[1:] + exact[:-1]) / 2
+    special = torch.tensor(
+        [0.0, 65504, 65519.99, 65520, 65536, 1e30, 3.4e38, float("inf"), float("nan"), 1e-45, 1e-40]
+    )
+    points = torch.cat([exact, middle, special.to(torch.float64)]).to(dtype)
+    near = [points, torch.nextafter(points, torch.zeros_like(points)), torch.nextafter(points, points + 1)]
+    x = torch.cat(near)
+    return torch.cat([x, -x])
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("target", ["f16", "bf16"])
+@pytest.mark.parametrize("source", ["f32", "f64"])
+def test_rounding_once_to_nearest_even(core, source, target):
+    x = interesting(TORCH[source], TORCH[target])
+    n = len(x)
+    out = torch.zeros(n, dtype=TORCH[target])
+    convert(CORES[core](), source, target, x, out, n)
+    if target == "f16":
+        with np.errstate(over="ignore"):
+            expected = torch.from_numpy(x.numpy().astype(np.float16))
+    else:
+        expected = to_bf16(x)
+    nan = torch.isnan(expected)
+    assert torch.equal(torch.isnan(out), nan)
+    np.testing.assert_array_equal(bits(out[~nan]), bits(expected[~nan]))
+
+
+def to_bf16(x: torch.Tensor) -> torch.Tensor:
+    """Rounded once; torch itself goes from float64 through float32."""
+    wide = x.to(torch.float64).numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = wide.astype(np.float32)
+        back = single.astype(np.float64)
+        word = single.view(np.int32)
+        odd = np.where(np.abs(wide) > np.abs(back), word + 1, word - 1)
+        word = np.where((back != wide) & (word % 2 == 0) & np.isfinite(wide), odd, word).astype(np.int32)
+    return torch.from_numpy(word.view(np.float32)).to(torch.bfloat16)
