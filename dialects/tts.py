@@ -14,10 +14,10 @@ from vertebra.core.attributes import I32ArrayAttr, I32Attr, I64ArrayAttr, option
 from vertebra.core.dialect import Dialect
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ext, ir
+from vertebra.dialects.tt import Tt
 from vertebra.dialects.tt_types import (
     PaddingOption,
     PtrType,
-    Tt,
     element_of,
     pointee_text,
     shape_of,

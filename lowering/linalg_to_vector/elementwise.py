@@ -24,6 +24,7 @@ from vertebra.lowering.linalg_to_vector.plan import (
     is_tensor,
     producer,
 )
+from vertebra.lowering.linalg_to_vector.transpose import materialise_turned, turns
 
 _HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs registers more than length
 
@@ -130,6 +131,11 @@ def materialise(scope: Scope, values: list) -> list:
     dims = squeeze(shape)
     sizes = [shape[d] for d in dims]
     inits = [_destination(scope, v, sizes) for v in values]
+    width = scope.width(values)
+    if len(values) == 1 and sizes == shape and (across := turns(scope, values[0], width)) is not None:
+        return [
+            materialise_turned(scope, values[0], across, empty(sizes, values[0].type.element_type), width)
+        ]
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
         full = spread(ev.b, len(shape), dims, idx)
@@ -140,7 +146,7 @@ def materialise(scope: Scope, values: list) -> list:
             for chunk, tensor in zip(chunks, carried, strict=True)
         ]
 
-    filled = vector_nest(scope, sizes, scope.width(values), inits, body)
+    filled = vector_nest(scope, sizes, width, inits, body)
     return [_restore(tensor, value.type, dims) for tensor, value in zip(filled, values, strict=True)]
 
 

@@ -70,23 +70,31 @@ def type_name(kind: str) -> str:
     return pointer + _FLOATS.get(scalar, scalar)
 
 
-def make_binary(module, metadata: dict, options: VertebraOptions) -> bytes:
-    """The `vbin` stage: one line of JSON, then the object."""
-    from vertebra.core.compile import compile
+def make_llir(module, metadata: dict, options: VertebraOptions) -> str:
+    """The `llir` stage: LLVM IR text, by way of vertebra's own stages."""
+    from vertebra.core import compile
 
-    name = module.get_entry_func_name()
-    binary = compile(
-        module.str(),
+    metadata["name"] = module.get_entry_func_name()
+    metadata["signature"] = argument_types(module)
+    return compile.render(module.str(), "llir", find_core(options.core), options.code_options())
+
+
+def make_binary(llir: str, metadata: dict, options: VertebraOptions) -> bytes:
+    """The `vbin` stage: one line of JSON, then the object."""
+    from vertebra.core import compile
+
+    binary = compile.compile(
+        llir,
         find_core(options.core),
         options.code_options(),
-        name=name,
-        signature=argument_types(module),
+        name=metadata["name"],
+        signature=metadata["signature"],
+        start="llir",
     )
-    metadata["name"] = name
-    # What host code divides a budget by is never 0.
+    # Host code divides a budget by this number, so it is never 0.
     metadata["shared"] = max(1, binary.scratch_bytes)
     head = {
-        "name": name,
+        "name": binary.name,
         "core": options.core,
         "signature": binary.signature,
         "scratch_bytes": binary.scratch_bytes,
@@ -151,4 +159,5 @@ class VertebraBackend(BaseBackend):
 
     def add_stages(self, stages: dict, options: VertebraOptions, language) -> None:
         stages["ttir"] = lambda module, metadata: make_ttir(module, options)
-        stages[BINARY] = lambda module, metadata: make_binary(module, metadata, options)
+        stages["llir"] = lambda module, metadata: make_llir(module, metadata, options)
+        stages[BINARY] = lambda llir, metadata: make_binary(llir, metadata, options)

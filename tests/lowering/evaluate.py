@@ -2,12 +2,16 @@
 
 import ctypes
 import importlib
+import re
 
 import numpy as np
 
 from vertebra.core import mlir
+from vertebra.core.compile import compile
+from vertebra.core.hooks import cores
 from vertebra.core.lower import apply, pattern
 from vertebra.core.mlir import linalg, passmanager
+from vertebra.core.select import runtime_for
 
 _TO_BUFFERS = (
     "convert-elementwise-to-linalg",
@@ -87,3 +91,75 @@ def _cell(value):
         descriptor.strides[d] = value.strides[d] // value.itemsize
     pointer = ctypes.pointer(descriptor)
     return pointer
+
+
+_FUNCTION = re.compile(
+    r"func\.func @\w+\((.*?)\)\s*(?:->\s*(.*?))?\s*\{\n(.*)\n\s*return(.*?)\n\s*\}\s*$", re.DOTALL
+)
+_ARGUMENT = re.compile(r"%(\w+): (tensor<((?:\d+x)*)(\w+)>|\w+)")
+_TRITON = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
+
+
+def evaluate_on_host(text: str, *inputs, out: list[tuple[tuple[int, ...], type]]) -> list[np.ndarray]:
+    """The same for the text of a function, as a kernel that goes the whole way to the host.
+
+    Tensors become memory that the kernel reads at its start and writes at its end.
+    """
+    head, results, body, last = _FUNCTION.search(text).groups()
+    declared, signature, lines, arrays = [], [], [], []
+    for (name, type, shape, element), value in zip(_ARGUMENT.findall(head), inputs, strict=True):
+        if shape:
+            declared.append(f"%{name}_memory: memref<?x{element}>")
+            signature.append("*" + _TRITON.get(element, element))
+            lines.append(_load(name, shape, element))
+        else:
+            declared.append(f"%{name}: {type}")
+            signature.append(_TRITON.get(type, type))
+        arrays.append(value.copy() if isinstance(value, np.ndarray) else value)
+    for i, ((_, dtype), (_, type, shape, element)) in enumerate(
+        zip(out, _ARGUMENT.findall(re.sub("tensor", "%r: tensor", results or "")), strict=True)
+    ):
+        declared.append(f"%result{i}: memref<?x{element}>")
+        signature.append("*" + _TRITON.get(element, element))
+        lines.append(_view(f"result{i}", shape, element))
+        arrays.append(np.empty(out[i][0], dtype))
+        value = re.findall(r"%\w+(?:#\d+)?", last)[i]
+        body += (
+            f"\nbufferization.materialize_in_destination {value} in writable %result{i}_view "
+            f": ({type}, {_strided(shape, element)}) -> ()"
+        )
+    kernel = f"tt.func public @k({', '.join(declared)}) {{\n{''.join(lines)}{body}\ntt.return\n}}"
+    core = cores()["host"]
+    binary = compile(kernel, core, name="k", signature=tuple(signature))
+    runtime_for(core).load(binary).launch((1, 1, 1), arrays)
+    return arrays[len(inputs) :]
+
+
+def _sizes(shape: str) -> list[int]:
+    return [int(n) for n in shape.split("x")[:-1]]
+
+
+def _strides(shape: str) -> list[int]:
+    sizes = _sizes(shape)
+    return [int(np.prod(sizes[d + 1 :])) for d in range(len(sizes))]
+
+
+def _strided(shape: str, element: str) -> str:
+    return f"memref<{shape}{element}, strided<{_strides(shape)}>>"
+
+
+def _view(name: str, shape: str, element: str) -> str:
+    base = name if name.startswith("result") else f"{name}_memory"
+    return (
+        f"%{name}_view = memref.reinterpret_cast %{base} to offset: [0], sizes: {_sizes(shape)}, "
+        f"strides: {_strides(shape)} : memref<?x{element}> to {_strided(shape, element)}\n"
+    )
+
+
+def _load(name: str, shape: str, element: str) -> str:
+    return _view(name, shape, element) + (
+        f"%{name}_buffer = memref.alloc() : memref<{shape}{element}>\n"
+        f"memref.copy %{name}_view, %{name}_buffer : {_strided(shape, element)} to memref<{shape}{element}>\n"
+        f"%{name} = bufferization.to_tensor %{name}_buffer restrict writable "
+        f": memref<{shape}{element}> to tensor<{shape}{element}>\n"
+    )

@@ -251,6 +251,24 @@ def test_transpose_and_broadcast():
     np.testing.assert_array_equal(out, x.T + r[:, None])
 
 
+@pytest.mark.parametrize("m, n", [(16, 32), (64, 16), (48, 64), (5, 7)])
+def test_operands_of_a_product_may_run_the_other_way(m, n):
+    """x @ x.T, whose right factor is turned in blocks on the way to the register tiles."""
+    x, out = random(m, n), np.zeros((m, m), np.float32)
+    run(
+        load("x", "a0", (m, n), "f32")
+        + f"""%e = tensor.empty() : tensor<{n}x{m}xf32>
+        %t = linalg.transpose ins(%x : tensor<{m}x{n}xf32>) outs(%e : tensor<{n}x{m}xf32>) permutation = [1, 0]
+        %z = arith.constant dense<0.0> : tensor<{m}x{m}xf32>
+        %r = linalg.matmul ins(%x, %t : tensor<{m}x{n}xf32>, tensor<{n}x{m}xf32>)
+          outs(%z : tensor<{m}x{m}xf32>) -> tensor<{m}x{m}xf32>\n"""
+        + store("r", "a1", (m, m), "f32"),
+        x,
+        out,
+    )
+    np.testing.assert_allclose(out, x.astype(np.float64) @ x.T, rtol=1e-5, atol=1e-5)
+
+
 def test_carried_tensor_in_place_and_used_later():
     """A loop's accumulator starts from a value that is read again after the loop."""
     x, out, kept = random(40), np.zeros(40, np.float32), np.zeros(40, np.float32)

@@ -91,9 +91,14 @@ class Recorder:
     def __init__(self):
         self.texts, self.options, self.launches = [], [], []
 
-    def compile(self, text, core, options, *, name, signature):
+    def render(self, text, stop, core, options):
+        assert stop == "llir"
         self.texts.append(text)
         self.options.append(options)
+        return "llir of " + text
+
+    def compile(self, text, core, options, *, name, signature, start):
+        assert start == "llir" and text == "llir of " + self.texts[-1]
         return Binary(name=name, object=b"code\n", scratch_bytes=64, signature=signature, core=core)
 
     def supports(self, core):
@@ -111,6 +116,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     made = Recorder()
+    monkeypatch.setattr(stages, "render", made.render)
     monkeypatch.setattr(stages, "compile", made.compile)
     monkeypatch.setattr(hooks, "runtimes", lambda: {"recorder": made})
     return made
@@ -271,6 +277,7 @@ def test_warmup_compiles_and_does_not_run(recorder):
     kernel = add.warmup(torch.float32, torch.float32, torch.float32, 100, grid=(1,))
     assert recorder.texts and not recorder.launches
     assert "tt.func public @add" in kernel.asm["ttir"]
+    assert kernel.asm["llir"].startswith("llir of ")
     assert kernel.metadata.name == "add" and kernel.metadata.core == "host" and kernel.metadata.shared == 64
 
 
@@ -335,7 +342,7 @@ def test_our_errors_arrive_as_they_are(recorder, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(stages, "compile", fail)
+    monkeypatch.setattr(stages, "render", fail)
     with pytest.raises(CompileError) as caught:
         where_am_i[(1,)](np.zeros(1, np.int32))
     assert caught.value is error
