@@ -20,9 +20,12 @@ import inspect
 import re
 import sys
 from collections.abc import Sequence
-from typing import ClassVar, get_origin
+from functools import partial
+from types import UnionType
+from typing import Any, ClassVar, Union, get_args, get_origin
 
 from vertebra.core.attributes import EnumAttr, attribute_of, optional
+from vertebra.core.errors import CompileError
 from vertebra.core.mlir import PROVIDER, ext, ir, irdl, passmanager
 
 # Dialects that some context has loaded, by namespace: those whose text can be read.
@@ -52,7 +55,10 @@ class Operation(ext.Operation):
         if name is None:
             return
         cls.optional_attributes = {n: v for n, v in vars(cls).items() if isinstance(v, optional)}
-        kinds = {f.name: f.constraint for f in cls._fields if isinstance(f, ext.AttributeDef)}
+        attributes = [f for f in cls._fields if isinstance(f, ext.AttributeDef)]
+        for field in attributes:  # `ext` takes false and empty attributes for missing ones
+            field.process_attr = partial(_given_or_default, field.default_factory)
+        kinds = {f.name: f.constraint for f in attributes}
         cls.attribute_kinds = kinds | {n: d.kind for n, d in cls.optional_attributes.items()}
         for field, kind in kinds.items():
             if inspect.isclass(kind) and issubclass(kind, EnumAttr):
@@ -64,6 +70,8 @@ class Operation(ext.Operation):
                 for index, field in enumerate(side.fields):
                     setattr(cls, field.name, side.accessor(index, kind))
         cls.__init__ = _builder(cls, kinds)
+        if "verify_invariants" in vars(cls):
+            cls.verify_invariants = staticmethod(partial(_verify, cls, cls.verify_invariants))
 
     @classmethod
     def _emit_operation(cls) -> None:
@@ -79,6 +87,41 @@ class Operation(ext.Operation):
             regions = [f.name for f in cls._fields if isinstance(f, ext.RegionDef)]
             if regions:
                 irdl.regions_([irdl.region([]) for _ in regions], regions)
+
+
+def _given_or_default(factory, attribute):
+    return factory() if attribute is None and factory else attribute
+
+
+def _verify(cls, verify, op) -> bool:
+    """Runs an operation's verifier, which may trust the declared types.
+
+    MLIR runs it before it checks those, so an exception may come from a type that they forbid.
+    """
+    try:
+        return verify(op)
+    except (AttributeError, TypeError, ValueError):
+        for side, values in ((cls.inputs, op.operation.operands), (cls.outputs, op.operation.results)):
+            counts = side.counts(len(values)) if side.only is not None else [1] * len(side.fields)
+            fields = [f for f, count in zip(side.fields, counts, strict=True) for _ in range(count)]
+            for field, value in zip(fields, values, strict=False):
+                if not _admits(field.constraint, value.type):
+                    raise CompileError(
+                        f"{cls.OPERATION_NAME}: {field.name} is {value.type}",
+                        at=op,
+                        fix=f"see {cls.__name__}",
+                    ) from None
+        raise
+
+
+def _admits(constraint, type_: ir.Type) -> bool:
+    """Whether a declared constraint allows a type, as far as classes tell."""
+    constraint = getattr(constraint, "__bound__", constraint)
+    if constraint is Any or constraint is None:
+        return True
+    if get_origin(constraint) in (UnionType, Union):
+        return any(_admits(c, type_) for c in get_args(constraint))
+    return isinstance(type_, get_origin(constraint) or constraint)
 
 
 class _Constraints(ext.ConstraintLoweringContext):

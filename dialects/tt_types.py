@@ -37,14 +37,31 @@ class PtrType(Tt.Type, name="ptr"):
 
 
 class TensorDescType(Tt.Type, name="tensordesc"):
-    """A descriptor of a tensor in memory, read and written in blocks: !tt.tensordesc<tensor<64x32xf16>>."""
+    """A descriptor of a tensor in memory, read and written in blocks: !tt.tensordesc<tensor<64x32xf16>>.
+
+    Integers in it are signed or unsigned, tensor<8xsi32>; those that are loaded are neither.
+    """
 
     block_type: Any
 
     @property
     def block(self) -> ir.RankedTensorType:
-        """The type of one block."""
-        return ir.TypeAttr(self.block_type).value
+        """The type of one block, as it is loaded."""
+        stated = ir.TypeAttr(self.block_type).value
+        element = stated.element_type
+        if isinstance(element, ir.IntegerType) and not element.is_signless:
+            return ir.RankedTensorType.get(
+                stated.shape,
+                ir.IntegerType.get_signless(element.width, self.context),
+                loc=ir.Location.unknown(self.context),
+            )
+        return stated
+
+    @property
+    def is_unsigned(self) -> bool:
+        """Whether its elements are unsigned integers, which matters for minimum and maximum."""
+        element = ir.TypeAttr(self.block_type).value.element_type
+        return isinstance(element, ir.IntegerType) and element.is_unsigned
 
 
 class CacheModifier(EnumAttr, cases={"none": 1, "ca": 2, "cg": 3, "wb": 4, "cs": 5, "wt": 6, "cv": 7}):

@@ -52,6 +52,8 @@ def _place(func) -> None:
     func.attributes["function_type"] = ir.TypeAttr.get(
         ir.FunctionType.get([*type.inputs, scratch.type], type.results)
     )
+    if "arg_attrs" in func.attributes:
+        func.attributes["arg_attrs"] = ir.ArrayAttr.get([*func.attributes["arg_attrs"], ir.DictAttr.get({})])
     stack, used = 0, 0
     for op in _allocations(func):
         memref = op.results[0].type

@@ -33,6 +33,8 @@ def parse(source: str, context=None, *, name: str = "-"):
 
 def _translated(error, source: str, generic: str, name: str) -> VertebraError:
     """MLIR's first complaint about the generic text, as one about the original."""
+    if not error.error_diagnostics:
+        return ParseError(f"{name}:1:1: {error}")
     first = error.error_diagnostics[0]
     found = _HERE.search(str(first.location))
     if found is None:  # the text says where its operations come from

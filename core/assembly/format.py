@@ -181,8 +181,11 @@ class Form:
         if isinstance(element, Field):
             return self._field(element.name)
         if isinstance(element, TypeOf):
-            plural = element.name in ALL or self.fields[element.name].variadicity.name != "single"
-            return self._capture(f"type:{element.name}", text.TYPES + "?" if plural else text.TYPE)
+            variadicity = "variadic" if element.name in ALL else self.fields[element.name].variadicity.name
+            pattern = {"single": text.TYPE, "optional": f"{text.TYPE}?", "variadic": f"{text.TYPES}?"}[
+                variadicity
+            ]
+            return self._capture(f"type:{element.name}", pattern)
         if isinstance(element, FunctionalType):
             return self._capture("functional", text.TYPES_ARROW_TYPES)
         if isinstance(element, AttrDict):
@@ -334,7 +337,7 @@ class Form:
                     before -= 1
                 for e in self.elements[before : index + 1]:
                     expected += self._describe(e)
-                return at + len(re.match(r"\s*", source[at:])[0]), expected
+                return at + len(re.match(r"[ \t]*", source[at:])[0]), expected
             at = match.end()
         raise AssertionError(f"{self.name}: every element matches, the whole does not")
 

@@ -19,8 +19,6 @@ _GENERIC = re.compile(
 )
 _TAIL = re.compile(rf"\s*({text.DICTIONARY})?\s*:\s*(?P<types>{text.TYPES_ARROW_TYPES})")
 _INSIDE = re.compile(r'[\w.!#@%$"-]')
-_BEFORE_ATTRIBUTE = re.compile(r"[{,]\s*$")
-_AFTER_ATTRIBUTE = re.compile(r"\s*[=},]")
 
 
 @lru_cache(maxsize=64)
@@ -45,7 +43,7 @@ def operations(source: str, namespaces: tuple[str, ...]) -> Iterator[tuple[str, 
         if first == '"':
             if token.startswith(quoted) and source.startswith("(", found.end()):
                 yield token[1:-1], start, True
-        elif first != "/" and not _INSIDE.match(source, start - 1):
+        elif first != "/" and not (start and _INSIDE.match(source, start - 1)):
             yield token, start, False
 
 
@@ -58,24 +56,25 @@ class Reader:
         self.ops = {op.OPERATION_NAME: op for d in dialects for op in d.operations}
         self.namespaces = tuple(sorted(d.DIALECT_NAMESPACE for d in dialects))
         self.edits: list[tuple[int, int, str]] = []
+        self.done = 0  # where the last operation without a region ended
 
     def error(self, position: int, message: str, fix: str | None = None):
         return text.parse_error(self.source, position, message, name=self.name, fix=fix)
 
     def run(self) -> str:
         for name, start, generic in operations(self.source, self.namespaces):
+            if start < self.done:
+                continue
             if generic:
                 self._generic(start)
-            else:
+            elif not self._is_attribute(name, start):
                 self._custom(name, start)
         return text.edited(self.source, self.edits)
 
     def _custom(self, name: str, start: int) -> None:
         op = self.ops.get(name)
         if op is None:
-            if not self._is_attribute(name, start):
-                raise self.error(start, f"there is no operation {name}", self._similar(name))
-            return
+            raise self.error(start, f"there is no operation {name}", self._similar(name))
         if function.is_function(op):
             self.edits += function.read(self, op, start)
             return
@@ -84,8 +83,6 @@ class Reader:
             raise self.error(start, f"{name} has no custom form", f'write it in generic form, "{name}"(...)')
         match = form.regex.match(self.source, start)
         if match is None:
-            if _AFTER_ATTRIBUTE.match(self.source, start + len(name)):
-                return
             position, expected = form.diagnose(self.source, start)
             raise self.error(
                 position, f"{name}: expected {' or '.join(expected)}", f"the form is: {_plain(op)}"
@@ -95,15 +92,24 @@ class Reader:
         except KeyError:
             position, expected = form.bad_keyword(match)
             raise self.error(position, f"{name}: expected one of {', '.join(expected)}") from None
+        except ValueError as error:
+            raise self.error(start, f"{name}: {error}") from None
         if "\n" in match[0]:
             replacement += "\n" * match[0].count("\n")
-        self.edits.append((start, match.end(), replacement))
+        self.done = match.end()
+        self.edits.append((start, self.done, replacement))
 
     def _is_attribute(self, name: str, start: int) -> bool:
-        """Whether `dialect.name` at `start` is the name of an attribute, not of an operation."""
-        before = self.source[max(0, start - 80) : start]
-        after = _AFTER_ATTRIBUTE.match(self.source, start + len(name))
-        return bool(after or _BEFORE_ATTRIBUTE.search(before))
+        """Whether `dialect.name` at `start` is the name of an attribute, not of an operation.
+
+        `{name}` alone may be either, a dictionary or a region: where there is such an operation it is one.
+        """
+        source, end = self.source, start + len(name)
+        while source.startswith(" ", end):
+            end += 1
+        if source.startswith(("=", ","), end) or source[max(0, start - 2) : start].strip() == ",":
+            return True
+        return name not in self.ops and source.startswith("}", end)
 
     def _similar(self, name: str) -> str:
         near = difflib.get_close_matches(name, self.ops, n=3, cutoff=0.5)
@@ -134,7 +140,10 @@ class Reader:
         if tail is None:
             raise self.error(position, f"{match[1]}: expected {{attributes}} or `: (types) -> types`")
         inside = [d[1:-1].strip() for d in (match["properties"], tail[1]) if d]
-        inside += self._missing_segments(op, match, tail, " ".join(inside))
+        try:
+            inside += self._missing_segments(op, match, tail, " ".join(inside))
+        except ValueError as error:
+            raise self.error(start, f"{match[1]}: {error}") from None
         if match["properties"]:
             self._replace(match.start("properties") - 1, match.end("properties") + 1, "")
         if inside := [i for i in inside if i]:

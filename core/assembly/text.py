@@ -19,7 +19,7 @@ for _ in range(4):
     BRACKETED = rf"{_PLAIN}|[<({{\[]{BRACKETED}[>)}}\]])*+"
 
 _ANGLED = r"<[^<>]*+(?:<[^<>]*+(?:<[^<>]*+>[^<>]*+)*+>[^<>]*+)*+>"
-TYPE = rf"(?:[!\w][\w.$]*+(?:{_ANGLED})?+|{_ANGLED})"
+TYPE = rf"(?:(?:![\w.$]++|[A-Za-z]\w*+(?!\.))(?:{_ANGLED})?+|{_ANGLED})"
 TYPES = rf"(?:{TYPE}(?:\s*,\s*{TYPE})*)"
 TYPES_ARROW_TYPES = rf"\([^()]*+\)\s*->\s*(?:\([^()]*+\)|{TYPE})"
 DICTIONARY = rf"\{{{BRACKETED}\}}"

@@ -64,6 +64,23 @@ def _saturate(result, x):
     return arith.minnumf(arith.maxnumf(x, build.constant(x.type, 0.0)), build.constant(x.type, 1.0))
 
 
+def _hypot(result, x, y):
+    """sqrt(x*x + y*y) without overflow on the way: the larger one is factored out."""
+    x, y = math.absf(x), math.absf(y)
+    large, small = arith.maximumf(x, y), arith.minimumf(x, y)
+    ratio = arith.divf(small, large)
+    root = math.sqrt(math.fma(ratio, ratio, build.constant(x.type, 1.0)))
+    # 0/0 and inf/inf are no numbers; the larger one is the answer there, also next to a NaN.
+    infinite = arith.cmpf(arith.CmpFPredicate.OEQ, arith.maxnumf(x, y), build.constant(x.type, float("inf")))
+    zero = arith.cmpf(arith.CmpFPredicate.OEQ, large, build.constant(x.type, 0.0))
+    length = arith.select(zero, large, arith.mulf(large, root))
+    return arith.select(infinite, arith.maxnumf(x, y), length)
+
+
+def _to_integer(result, x):
+    return arith.fptosi(result, math.roundeven(x))
+
+
 def _reciprocal(result, x):
     return arith.divf(build.constant(x.type, 1.0), x)
 
@@ -114,8 +131,11 @@ FUNCTIONS = {
     "expm1": _one(math.expm1),
     "floor": _one(math.floor),
     "fma": _one(math.fma),
+    "fmax": _one(arith.maxnumf),
+    "fmin": _one(arith.minnumf),
     "fmod": _one(arith.remf),
     "fdim": _fdim,
+    "hypot": _hypot,
     "log": _one(math.log),
     "log10": _one(math.log10),
     "log1p": _one(math.log1p),
@@ -173,7 +193,11 @@ FUNCTIONS = {
     "uint2float": arith.uitofp,
     "uint2double": arith.uitofp,
     "double2float": arith.truncf,
-    "llrint": lambda result, x: arith.fptosi(result, math.roundeven(x)),
+    "llrint": _to_integer,
+    "float2int": _to_integer,
+    "float2ll": _to_integer,
+    "double2int": _to_integer,
+    "double2ll": _to_integer,
     "llround": lambda result, x: arith.fptosi(result, math.round(x)),
     "mulhi": lambda result, x, y: high_product(x, y, arith.extsi),
     "umulhi": lambda result, x, y: high_product(x, y, arith.extui),

@@ -86,7 +86,8 @@ class Emitter:
                 depth = max(depth, inner)
                 value = self._binary("arith.muli", value, other, depth, place)
             parts.append((value, depth, factor))
-        parts.sort(key=_depth)
+        # Subtractions last, so that they need no negated copy.
+        parts.sort(key=lambda part: (part[1], part[2] == -1))
         total, where = None, 0
         for value, depth, factor in parts:
             where = max(where, depth)

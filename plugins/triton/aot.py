@@ -165,11 +165,11 @@ def compile_function(fn, *, signature: str, constexpr: str, core: Core, emit: st
         module, chosen = make_ttir(fn, bound, core, options)
     except CompilationError as error:
         raise located(error, fn) from error
-    from vertebra.plugins.triton.compiler import argument_types
+    from vertebra.plugins.triton.compiler import argument_types, text_of
 
     name, kinds = module.get_entry_func_name(), argument_types(module)
     fields = tuple(slot for arg, kind in bound.runtime.items() for slot in slot_names(arg, kind))
-    text, code = module.str(), chosen.code_options()
+    text, code = text_of(module), chosen.code_options()
     c_header = None
     if emit == "ttir":
         data: str | bytes = text

@@ -15,6 +15,9 @@ import numpy as np
 
 from vertebra.core.runtime import address_of
 
+# A tuple may hold the others.
+_NOT_NATIVE = (np.ndarray, np.generic, tuple)
+
 
 def install() -> None:
     """Idempotent.  Kernels that are launched for the first time afterwards accept NumPy."""
@@ -60,6 +63,8 @@ def _accept_numpy(binder):
 def _specializer(native):
     def specialize(backend, arg, is_const, specialize_value, align):
         """(Triton's type name, what the kernel may assume of the value) as Triton wants it."""
+        if not isinstance(arg, _NOT_NATIVE):
+            return native(backend, arg, is_const, specialize_value, align)
         if isinstance(arg, np.ndarray):
             name = _pointer_type(arg.dtype, is_const)
             if not specialize_value:
@@ -67,11 +72,9 @@ def _specializer(native):
             return name, "D" if align and address_of(arg) % 16 == 0 else ""
         if isinstance(arg, np.generic):
             return native(backend, arg.item(), is_const, specialize_value, align)
-        if isinstance(arg, tuple):
-            parts = [specialize(backend, part, is_const, specialize_value, align) for part in arg]
-            make = getattr(type(arg), "_make", tuple)
-            return make(name for name, _ in parts), make(value for _, value in parts)
-        return native(backend, arg, is_const, specialize_value, align)
+        parts = [specialize(backend, part, is_const, specialize_value, align) for part in arg]
+        make = getattr(type(arg), "_make", tuple)
+        return make(name for name, _ in parts), make(value for _, value in parts)
 
     return specialize
 

@@ -5,6 +5,7 @@ Import `triton` before this module; Triton loads it while it looks for its back 
 
 import functools
 import json
+import re
 
 import attrs
 from triton._C.libtriton import ir, passes
@@ -17,6 +18,7 @@ from vertebra.plugins.triton.options import VertebraOptions, parse_options
 
 BACKEND = "vertebra"
 BINARY = "vbin"  # the last stage, and the suffix of its files in Triton's cache
+_LOCATION = re.compile(r'(loc\("(?:[^"\\]|\\.)*":\d+:)(\d+)\)')
 _FLOATS = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
@@ -58,6 +60,11 @@ def make_ttir(module, options: VertebraOptions):
     return module
 
 
+def text_of(module) -> str:
+    """The module's text with source locations, whose columns start at 1 as MLIR's do; Triton's start at 0."""
+    return _LOCATION.sub(lambda found: f"{found[1]}{int(found[2]) + 1})", module.str())
+
+
 def argument_types(module) -> tuple[str, ...]:
     """The kernel's run-time arguments in Triton's type names ('*fp32', 'i32', ...)."""
     function = module.get_function(module.get_entry_func_name())
@@ -76,7 +83,7 @@ def make_llir(module, metadata: dict, options: VertebraOptions) -> str:
 
     metadata["name"] = module.get_entry_func_name()
     metadata["signature"] = argument_types(module)
-    return compile.render(module.str(), "llir", find_core(options.core), options.code_options())
+    return compile.render(text_of(module), "llir", find_core(options.core), options.code_options())
 
 
 def make_binary(llir: str, metadata: dict, options: VertebraOptions) -> bytes:

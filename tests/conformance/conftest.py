@@ -28,24 +28,30 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def runnable():
-    """A function of a core's name that skips the test where nothing here can run that core."""
+def reasons():
+    """Core -> why nothing here can run it, or None where something can."""
+    return {}
+
+
+@pytest.fixture
+def use_core(reasons):
+    """use_core(name): launches go to that core until the test ends; skips where nothing can run it."""
     from vertebra.core import select
     from vertebra.core.errors import LaunchError
 
-    reasons = {}
-
-    def check(core: str) -> None:
+    def use(core: str) -> None:
         if core not in reasons:
+            reasons[core] = None
             try:
                 select.runtime_for(select.find_core(core))
-                reasons[core] = None
             except LaunchError as error:
                 reasons[core] = str(error)
         if reasons[core] is not None:
             pytest.skip(reasons[core])
+        select.set_core(core)
 
-    return check
+    yield use
+    select.set_core(None)
 
 
 @pytest.fixture
@@ -54,10 +60,7 @@ def run(request):
 
     def launch(core: str, kernel, grid, args: dict, meta: dict) -> None:
         if core != INTERPRETER:
-            request.getfixturevalue("runnable")(core)
-            from vertebra.core import select
-
-            select.set_core(core)
+            request.getfixturevalue("use_core")(core)
         kernel[grid](**args, **meta)
 
     return launch

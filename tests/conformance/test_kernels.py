@@ -3,23 +3,33 @@
 import pytest
 
 from . import (
+    cases_aliasing,
     cases_arithmetic,
     cases_atomics,
     cases_blocks,
+    cases_casts,
     cases_control,
     cases_dot,
     cases_launch,
+    cases_loops,
+    cases_math,
     cases_memory,
     cases_reduce,
     cases_shape,
+    cases_strides,
 )
 from .case import check
 
 FAMILIES = (
     cases_arithmetic,
+    cases_math,
+    cases_casts,
     cases_memory,
+    cases_strides,
+    cases_aliasing,
     cases_blocks,
     cases_control,
+    cases_loops,
     cases_reduce,
     cases_dot,
     cases_shape,

@@ -1,19 +1,22 @@
 """Kernels that between them use every operation of the `tt` dialect, and their TTIR from stock Triton."""
 
 import functools
+import tempfile
 import warnings
 
 import triton
 import triton.language as tl
 from triton._C.libtriton import ir, passes
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import CUDABackend
 from triton.compiler import ASTSource
-from triton.compiler.compiler import make_backend
 from triton.language.extra.cuda import libdevice
 from triton.runtime import driver
 
 TARGET = GPUTarget("cuda", 90, 32)
 KERNELS = {}
+_reader = ir.context()
+ir.load_dialects(_reader)
 
 
 class NoDevice:
@@ -38,7 +41,7 @@ def kernel(constants=None, **signature):
 def ttir(name: str, optimized: bool = True) -> str:
     """The text of a kernel as Triton's front end leaves it, or after its own clean-up."""
     function, signature, constants = KERNELS[name]
-    backend = make_backend(TARGET)
+    backend = CUDABackend(TARGET)
     options = backend.parse_options({"debug": True})
     context = ir.context()
     ir.load_dialects(context)
@@ -67,6 +70,14 @@ def ttir(name: str, optimized: bool = True) -> str:
         passes.ttir.add_loop_unroll(manager)
         manager.run(module, "clean_up")
     return str(module)
+
+
+def reprinted(text: str) -> str:
+    """`text` as Triton's own parser and printer give it back."""
+    with tempfile.NamedTemporaryFile("w", suffix=".ttir") as file:
+        file.write(text)
+        file.flush()
+        return str(ir.parse_mlir_module(file.name, _reader))
 
 
 @kernel(x="*fp32", y="*fp32", o="*fp32", n="i32", constants={"B": 128})
@@ -105,7 +116,9 @@ def matmul_blocks(a, b, c, M, N, K, BM: tl.constexpr, BN: tl.constexpr, BK: tl.c
         acc = tl.dot(left, tl.load(pb, boundary_check=(0,), padding_option="nan"), acc)
         pa = tl.advance(pa, (0, BK))
         pb = tl.advance(pb, (BK, 0))
-    pc = tl.make_block_ptr(c, (M, N), (N, 1), (tl.program_id(0) * BM, tl.program_id(1) * BN), (BM, BN), (1, 0))
+    pc = tl.make_block_ptr(
+        c, (M, N), (N, 1), (tl.program_id(0) * BM, tl.program_id(1) * BN), (BM, BN), (1, 0)
+    )
     tl.store(pc, acc.to(tl.float16), boundary_check=(0, 1))
 
 
@@ -307,7 +320,7 @@ def pointers(x, p, b):
 def inline_assembly(x, o, n):
     i = tl.arange(0, 16)
     v = tl.load(x + i)
-    one = tl.inline_asm_elementwise("mov {$0}, $1; // \"x\"", "=r,r", [v], tl.float32, is_pure=True, pack=1)
+    one = tl.inline_asm_elementwise('mov {$0}, $1; // "x"', "=r,r", [v], tl.float32, is_pure=True, pack=1)
     a, b = tl.inline_asm_elementwise(
         "mov $0, $2; mov $1, $3;", "=r,=r,r,r", [i, v], (tl.int32, tl.float32), is_pure=False, pack=2
     )

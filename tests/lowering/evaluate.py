@@ -1,4 +1,4 @@
-"""Runs functions on tensors by upstream passes alone, so that a lowering is judged by numbers."""
+"""Runs functions on tensors, by upstream passes alone and on the host: lowerings are judged by numbers."""
 
 import ctypes
 import importlib
@@ -6,12 +6,17 @@ import re
 
 import numpy as np
 
-from vertebra.core import mlir
+from vertebra.core import assembly, mlir
 from vertebra.core.compile import compile
+from vertebra.core.context import context
 from vertebra.core.hooks import cores
 from vertebra.core.lower import apply, pattern
-from vertebra.core.mlir import linalg, passmanager
+from vertebra.core.mlir import ir, linalg, passmanager
 from vertebra.core.select import runtime_for
+from vertebra.lowering.total_arith import make_arith_total
+from vertebra.lowering.tt_to_linalg import check_lowered, lower_compute
+
+_RNG = np.random.default_rng(1)
 
 _TO_BUFFERS = (
     "convert-elementwise-to-linalg",
@@ -128,7 +133,7 @@ def evaluate_on_host(text: str, *inputs, out: list[tuple[tuple[int, ...], type]]
             f"\nbufferization.materialize_in_destination {value} in writable %result{i}_view "
             f": ({type}, {_strided(shape, element)}) -> ()"
         )
-    kernel = f"tt.func public @k({', '.join(declared)}) {{\n{''.join(lines)}{body}\ntt.return\n}}"
+    kernel = f"\ntt.func public @k({', '.join(declared)}) {{\n{''.join(lines)}{body}\ntt.return\n}}"
     core = cores()["host"]
     binary = compile(kernel, core, name="k", signature=tuple(signature))
     runtime_for(core).load(binary).launch((1, 1, 1), arrays)
@@ -163,3 +168,39 @@ def _load(name: str, shape: str, element: str) -> str:
         f"%{name} = bufferization.to_tensor %{name}_buffer restrict writable "
         f": memref<{shape}{element}> to tensor<{shape}{element}>\n"
     )
+
+
+def lowered(text: str):
+    """The module of `text`, functions with operations of tt, at the `linalg` stage."""
+    module = assembly.parse(text, context())
+    lower_compute(module, None, None)
+    make_arith_total(module, None, None)
+    check_lowered(module, None, None)
+    return module
+
+
+def run(text: str, *inputs, out, host=True):
+    """Results by upstream passes; unless told not to, those of the host's own pipeline have to agree."""
+    with context(), ir.Location.unknown():
+        results = evaluate(lowered(text), "f", *inputs, out=out)
+    if host:
+        for ours, theirs in zip(evaluate_on_host(text, *inputs, out=out), results, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    return results[0] if len(results) == 1 else results
+
+
+def floats(*shape) -> np.ndarray:
+    """Normally distributed f32."""
+    return _RNG.standard_normal(shape).astype(np.float32)
+
+
+def names_in(module) -> list[str]:
+    """The names of all operations."""
+    found = []
+
+    def visit(op):
+        found.append(op.name)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    return found

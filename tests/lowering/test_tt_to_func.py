@@ -8,9 +8,12 @@ from evaluate import evaluate
 from ttir import ttir_of
 
 from vertebra.core import assembly
+from vertebra.core.compile import compile
 from vertebra.core.context import context
 from vertebra.core.errors import CompileError
+from vertebra.core.hooks import cores
 from vertebra.core.mlir import ir
+from vertebra.core.select import runtime_for
 from vertebra.lowering.total_arith import make_arith_total
 from vertebra.lowering.tt_to_func import KERNEL, convert_functions, convert_signatures
 from vertebra.lowering.tt_to_linalg import check_lowered, lower_compute
@@ -32,7 +35,7 @@ def branches(o, n):
         if n == 4:
             return
         n += 100
-    tl.store(o, helper(p, n) + helper(n, p))
+    tl.store(o + p, helper(p, n) + helper(n, p))
 
 
 @triton.jit
@@ -143,7 +146,9 @@ tt.func private @helper(%a: i32, %b: i32) -> i32 {
 """
 
 
-def expected(p, y, n, g):
+def reference(p, y, n, g):
+    """What SOURCE and `branches` compute, the latter with g = p; -1 where they return early."""
+
     def helper(a, b):
         return a * 2 if a > b else a + b + y
 
@@ -161,7 +166,17 @@ def test_early_returns_and_calls(p, n):
         module = functions_of(SOURCE)
         place = np.full(1, -1, np.int32)
         evaluate(module, "f", place, n, 1, 1, g, p, y, 0, out=[], in_place=True)
-    assert place[0] == expected(p, y, n, g)
+    assert place[0] == reference(p, y, n, g)
+
+
+@pytest.mark.parametrize("n", [4, 5])
+def test_early_returns_and_calls_of_a_kernel_on_the_host(n):
+    core, programs = cores()["host"], 8
+    text = ttir_of(branches, {"o": "*i32", "n": "i32"})
+    binary = compile(text, core, name="branches", signature=("*i32", "i32"))
+    out = np.full(programs, -1, np.int32)
+    runtime_for(core).load(binary).launch((programs, 1, 1), (out, n))
+    np.testing.assert_array_equal(out, [reference(p, 0, n, p) for p in range(programs)])
 
 
 def test_a_function_that_calls_itself_is_refused():

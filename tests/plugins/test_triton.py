@@ -1,5 +1,7 @@
 """The Triton frontend: what reaches the compiler, what reaches the runtime, and who is the driver."""
 
+import inspect
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 import triton
 import triton.language as tl
+from triton._C.libtriton import native_specialize_impl
 from triton.runtime.driver import driver
 from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -14,6 +17,8 @@ from vertebra.core import compile as stages
 from vertebra.core import hooks, select
 from vertebra.core.errors import CompileError, ConfigError
 from vertebra.core.runtime import Binary
+from vertebra.plugins.triton.arguments import _specializer
+from vertebra.plugins.triton.compiler import VertebraBackend
 from vertebra.plugins.triton.driver import VertebraDriver
 from vertebra.plugins.triton.timing import do_bench
 
@@ -189,6 +194,19 @@ def test_numpy_scalars_are_numbers(recorder):
     assert [float(args[4]) for _, args in recorder.launches] == [2.0, 3.0]
 
 
+def test_numpy_is_specialised_as_torch_is():
+    backend = VertebraBackend
+    native = native_specialize_impl
+    specialize = _specializer(native)
+    block = torch.zeros(64)
+    for tensor, flags in itertools.product((block, block[1:]), itertools.product((False, True), repeat=3)):
+        assert specialize(backend, tensor.numpy(), *flags) == native(backend, tensor, *flags)
+    pair = (2, block[1:])
+    assert specialize(backend, (2, block[1:].numpy()), False, True, True) == native(
+        backend, pair, False, True, True
+    )
+
+
 def test_alignment_of_numpy_arrays_is_part_of_the_key(recorder):
     block = np.zeros(64 + 4, np.float32)
     start = -block.ctypes.data % 16 // 4
@@ -256,6 +274,13 @@ def test_ttir_is_one_function_with_locations(recorder):
     assert text.count("tt.func") == 1 and "tt.call" not in text
     assert f'"{__file__}":' in text
     assert options.debug and options.fast_math
+
+
+def test_columns_start_at_1(recorder):
+    where_am_i[(1,)](np.zeros(1, np.int32))
+    source, first = inspect.getsourcelines(where_am_i.fn)
+    (store,) = (number for number, line in enumerate(source, first) if line.startswith("    tl.store("))
+    assert f'loc("{__file__}":{store}:5)' in recorder.texts[0]
 
 
 def test_unknown_option_is_refused(recorder):

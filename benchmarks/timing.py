@@ -1,0 +1,24 @@
+"""Interleaved timing: rivals take turns, so that a change of the machine's speed meets them all."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+
+def medians(
+    rivals: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 5
+) -> dict[str, float]:
+    """Seconds per call of each rival: the median over rounds in which each is called once.
+
+    Rounds go on for `seconds` seconds for each rival, and at least `least` times.
+    """
+    for call in rivals.values():  # whatever is compiled or allocated once
+        call()
+    times: dict[str, list[float]] = {name: [] for name in rivals}
+    until = time.perf_counter() + seconds * len(rivals)
+    while time.perf_counter() < until or len(next(iter(times.values()))) < least:
+        for name, call in rivals.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(samples) for name, samples in times.items()}

@@ -1,0 +1,84 @@
+"""The examples, on every core, and the program that runs them."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def program():
+    """`examples/run.py`, as a module."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield importlib.import_module("run")
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+NAMES = [
+    "vector_add-float32",
+    "softmax-float32",
+    "matmul-float32 to float32",
+    "matmul-float16 to float32",
+    "matmul-float16 to float16",
+    "matmul-int8 to int32",
+    "layer_norm forward-float32",
+    "layer_norm backward-float32",
+    "attention full-float32",
+    "attention causal-float32",
+    "attention causal-float16",
+]
+
+
+def test_every_example_is_tested(program):
+    assert [f"{e.kernel}-{e.dtype}" for e in program.EXAMPLES] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_agrees_with_numpy(name, core, program, use_core):
+    use_core(core)
+    (example,) = (e for e in program.EXAMPLES if f"{e.kernel}-{e.dtype}" == name)
+    launch, outputs, references = example.prepare(np.random.default_rng(program.SEED))
+    for output in outputs:
+        output.fill_(77)
+    launch()
+    assert program.greatest_error(outputs, references) <= example.tolerance
+
+
+def run_main(program, monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    return program.main()
+
+
+def test_the_program_reports_success(program, monkeypatch, capsys):
+    assert run_main(program, monkeypatch, "--core", "host", "--kernel", "vector_add", "--repeat", "1") == 0
+    printed = capsys.readouterr().out
+    assert "PASS" in printed
+    assert "1 of 1 passed" in printed
+
+
+def test_the_program_exits_with_1_on_a_wrong_result(program, monkeypatch, capsys):
+    example = program.EXAMPLES[0]
+
+    def prepare(rng):
+        launch, outputs, references = example.prepare(rng)
+        return launch, outputs, [references[0] + 1]
+
+    monkeypatch.setattr(program, "EXAMPLES", [attrs.evolve(example, prepare=prepare)])
+    assert run_main(program, monkeypatch, "--core", "host", "--repeat", "1") == 1
+    printed = capsys.readouterr().out
+    assert "FAIL" in printed
+    assert "0 of 1 passed" in printed
+
+
+def test_the_program_names_the_nearest_core(program, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_main(program, monkeypatch, "--core", "spacemit-x6O")
+    assert stopped.value.code == 2
+    assert "spacemit-x60" in capsys.readouterr().err
