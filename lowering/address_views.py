@@ -5,7 +5,7 @@ from vertebra.core.mlir import ir
 PREFIX = "__vertebra_view_"
 
 _BODY = """
-func.func private @{name}(%address: i64) -> {memref} attributes {{llvm.linkage = #llvm.linkage<internal>}} {{
+func.func private @{name}(%address: i64) -> {memref} {{
   %p = llvm.inttoptr %address : i64 to !llvm.ptr
   %zero = llvm.mlir.constant(0 : i64) : i64
   %one = llvm.mlir.constant(1 : i64) : i64
@@ -32,7 +32,8 @@ def define_address_views(module, core=None, options=None) -> None:
         name = func.attributes["sym_name"].value
         if name.startswith(PREFIX) and not len(func.regions[0].blocks):
             memref = func.attributes["function_type"].value.results[0]
-            made = ir.Module.parse(_BODY.format(name=name, memref=memref)).body.operations[0]
-            made.operation.detach_from_parent()
-            module.body.append(made)
+            made = ir.Module.parse(_BODY.format(name=name, memref=memref))  # owns the function until it moves
+            body = made.body.operations[0].operation
+            body.detach_from_parent()
+            module.body.append(body)
             func.erase()

@@ -60,7 +60,7 @@ CPU_STAGES = {
         Pass("widen-carried-masks", byte_masks.widen_carried_masks),
         Pass("linalg-to-vector", _vectorise),
         Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
-        Pass("bufferise", "one-shot-bufferize{bufferize-function-boundaries=false}"),
+        Pass("bufferise", "one-shot-bufferize{allow-return-allocs-from-loops=true}"),
         Pass("copies-to-vector", _copies),
         Pass("leftovers-to-loops", "convert-linalg-to-loops,canonicalize,cse"),
     ),

@@ -48,10 +48,13 @@ def describe_kernels(module, core=None, options=None) -> None:
 
 def emit_entries(module, core=None, options=None) -> None:
     """Makes every kernel's program function internal and adds the function of the ABI beside it."""
+    internal = ir.Attribute.parse("#llvm.linkage<internal>")
     for func in list(module.body.operations):
         func = func.operation
-        if func.name == "llvm.func" and "vertebra.arguments" in func.attributes:
-            _emit(module, func)
+        if func.name == "llvm.func" and len(func.regions[0].blocks):
+            func.attributes["linkage"] = internal
+            if "vertebra.arguments" in func.attributes:
+                _emit(module, func)
 
 
 def _emit(module, func) -> None:
@@ -65,7 +68,6 @@ def _emit(module, func) -> None:
     operands += [(f"%{v}", "i32") for v in ("gx", "gy", "gz", "x", "y", "z")]
     operands += _descriptor("%scratch", scratch_type)
     func.attributes["sym_name"] = ir.StringAttr.get(f"{name}__program")
-    func.attributes["linkage"] = ir.Attribute.parse("#llvm.linkage<internal>")
     text = _ENTRY.format(
         name=name,
         scratch=scratch,

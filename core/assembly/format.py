@@ -4,6 +4,7 @@ Reading is one regular expression per operation; only when it fails are the elem
 tried one after the other, to say what was expected where.
 """
 
+import copy
 import re
 from collections.abc import Callable
 from functools import cache
@@ -327,9 +328,9 @@ class Form:
         """Where reading stops, and what could have come next."""
         at = start + len(self.name)
         for index, element in enumerate(self.elements):
-            form = Form.__new__(Form)
-            form.__dict__ |= self.__dict__ | {"groups": {}, "lists": {}, "shown": set()}
-            match = re.compile(form._pattern(element)).match(source, at)
+            probe = copy.copy(self)
+            probe.groups, probe.lists, probe.shown = {}, {}, set()
+            match = re.compile(probe._pattern(element)).match(source, at)
             if match is None:
                 before = index
                 expected = []

@@ -4,6 +4,7 @@ from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import DYNAMIC, Strided, mixed
 from vertebra.lowering.linalg_to_vector.elementwise import Scope
+from vertebra.lowering.linalg_to_vector.evaluate import kept_dims
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop
 from vertebra.lowering.linalg_to_vector.plan import producer
@@ -15,11 +16,13 @@ def flat_view(b: Builder, memref) -> Strided | None:
     name = op.name if op is not None else None
     if name == "memref.subview":
         outer = flat_view(b, op.operands[0])
-        if outer is None or memref.type.rank != op.operands[0].type.rank:
+        if outer is None:
             return None
         offsets = [_uniform(b, x) for x in mixed(op, "offsets", 1)]
         steps = [_uniform(b, x) for x in mixed(op, "strides", 3)]
-        strides = tuple(b.mul(s, k) for s, k in zip(outer.strides, steps, strict=True))
+        strides = tuple(
+            b.mul(s, k) for s, k, kept in zip(outer.strides, steps, kept_dims(op), strict=True) if kept
+        )
         return Strided(outer.base, outer.linear(b, offsets), strides)
     if name == "memref.reinterpret_cast" and op.operands[0].type.rank == 1:
         (offset,), strides = mixed(op, "offsets", 1), mixed(op, "strides", 3)
@@ -56,7 +59,9 @@ def _flattened(memref, shape: list[int]):
 def _sizes(b: Builder, memref) -> list:
     """The extent of every dimension: an int, or an index value."""
     op = producer(memref)
-    if op is not None and op.name in ("memref.subview", "memref.reinterpret_cast"):
+    if op is not None and op.name == "memref.subview":
+        return [n for n, kept in zip(mixed(op, "sizes", 2), kept_dims(op), strict=True) if kept]
+    if op is not None and op.name == "memref.reinterpret_cast":
         return mixed(op, "sizes", 2)
     return [
         create("memref.dim", b.index, [memref, b.scalar(b.const(d))]) if size == DYNAMIC else size

@@ -6,6 +6,7 @@ from vertebra.core.lower import pattern
 from vertebra.core.mlir import arith, ir, linalg, scf, tensor
 from vertebra.dialects import tt
 from vertebra.lowering.tt_to_linalg import build
+from vertebra.lowering.tt_to_linalg.shape import reshape
 
 # Commutative operations and the value that leaves the other side as it is.  For the float
 # sum that is -0, as 0 + -0 is 0; for maxnum and minnum it is NaN, as they drop it.
@@ -202,9 +203,9 @@ def assert_to_trap(op):
 def _all(condition: ir.Value) -> ir.Value:
     """Whether all elements of an i1 tensor are true."""
     i1 = condition.type.element_type
-    scalar = build.tensor_type([], i1)
-    start = linalg.fill(build.constant(i1, 1), outs=[build.empty(scalar)])
-    op = linalg.ReduceOp([scalar], [condition], [start], list(range(len(condition.type.shape))))
+    flat = reshape(condition, [math.prod(condition.type.shape)])
+    start = linalg.fill(build.constant(i1, 1), outs=[build.empty(build.tensor_type([], i1))])
+    op = linalg.ReduceOp([start.type], [flat], [start], [0])
     block = op.regions[0].blocks.append(i1, i1)
     with ir.InsertionPoint(block):
         linalg.YieldOp([arith.andi(*block.arguments)])

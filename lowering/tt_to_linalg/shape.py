@@ -1,5 +1,7 @@
 """Operations that move elements and compute nothing."""
 
+import math
+
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import pattern
 from vertebra.core.mlir import arith, ir, linalg, tensor
@@ -149,7 +151,7 @@ def reshape(source: ir.Value, shape) -> ir.Value:
         return source
     groups = common_groups(have, want)
     element = source.type.element_type
-    middle = [_product(have[d] for d in old) for old, _ in groups]
+    middle = [math.prod(have[d] for d in old) for old, _ in groups]
     if middle != have:
         source = tensor.CollapseShapeOp(
             build.tensor_type(middle, element), source, _reassociation([old for old, _ in groups])
@@ -167,10 +169,10 @@ def common_groups(have: list[int], want: list[int]) -> list[tuple[list[int], lis
     common_groups([4, 6], [2, 2, 6]) == [([0], [0, 1]), ([1], [2])]
     Ones at the end join the last group.  Raises CompileError when the sizes differ.
     """
-    if _product(have) != _product(want):
+    if math.prod(have) != math.prod(want):
         raise CompileError(
             f"a reshape from {have} to {want} changes the number of elements from "
-            f"{_product(have)} to {_product(want)}",
+            f"{math.prod(have)} to {math.prod(want)}",
             fix="make the two products equal",
         )
     groups, i, j = [], 0, 0
@@ -188,13 +190,6 @@ def common_groups(have: list[int], want: list[int]) -> list[tuple[list[int], lis
     groups[-1][0].extend(range(i, len(have)))
     groups[-1][1].extend(range(j, len(want)))
     return groups
-
-
-def _product(sizes) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
 
 
 def _reassociation(groups: list[list[int]]) -> ir.ArrayAttr:

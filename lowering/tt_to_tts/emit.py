@@ -18,6 +18,7 @@ class Emitter:
         self.bound: dict[Atom, ir.Value] = {}
         self._replaced: dict[ir.Value, ir.Value] = {}
         self._made: dict[tuple, ir.Value] = {}
+        self._known: dict[Poly | Atom, tuple[ir.Value, ir.Block]] = {}
 
     def replace(self, old: ir.Value, new: ir.Value) -> None:
         """Lets `new` stand for `old` in expressions and in the IR; `old` must live on until all is done."""
@@ -74,6 +75,18 @@ class Emitter:
         """A value and the depth, in `place`, of the block that it lives in."""
         if isinstance(expr, int):
             return self.constant(expr, place.chain[0][1]), 0
+        return self._remember(expr, place, self._sum_up)
+
+    def _remember(self, key, place: "Place", build) -> tuple[ir.Value, int]:
+        """What was made for `key` in a block around `place`, or what `build` makes now."""
+        found = self._known.get(key)
+        if found is not None and found[1] in place.depths:
+            return found[0], place.depths[found[1]]
+        value, depth = build(key, place)
+        self._known[key] = value, place.chain[depth][0]
+        return value, depth
+
+    def _sum_up(self, expr: Poly, place: "Place") -> tuple[ir.Value, int]:
         parts = []
         offset = 0
         for monomial, factor in expr.terms.items():
@@ -120,6 +133,9 @@ class Emitter:
         return place.depth(block)
 
     def _atom(self, atom: Atom, place: "Place") -> tuple[ir.Value, int]:
+        return self._remember(atom, place, self._make_atom)
+
+    def _make_atom(self, atom: Atom, place: "Place") -> tuple[ir.Value, int]:
         kind = atom.kind
         if kind == "symbol":
             value = self.bound[atom]
@@ -199,7 +215,7 @@ class Emitter:
 class Place:
     """Where something is wanted: the blocks around it, and how deep each one is."""
 
-    __slots__ = ("_depths", "chain")
+    __slots__ = ("chain", "depths")
 
     @classmethod
     def of(cls, at) -> "Place":
@@ -214,10 +230,10 @@ class Place:
 
     def __init__(self, chain):
         self.chain = chain
-        self._depths = {block: depth for depth, (block, _) in enumerate(chain)}
+        self.depths = {block: depth for depth, (block, _) in enumerate(chain)}
 
     def depth(self, block: ir.Block) -> int:
-        return self._depths.get(block, 0)  # another block of the function dominates this one
+        return self.depths.get(block, 0)  # another block of the function dominates this one
 
 
 def _depth(pair) -> int:

@@ -1,4 +1,4 @@
-"""Makes the helper beside the tests importable: `kernels`."""
+"""Makes the kernels beside the tests importable."""
 
 import sys
 from pathlib import Path

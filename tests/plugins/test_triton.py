@@ -68,18 +68,29 @@ def wrong(x):
 
 
 @triton.jit
-def two_byte_float(x, out):
+def through_float8(x, out):
     tl.store(out, tl.load(x).to(tl.float8e4b15).to(tl.float32))
 
 
-KERNELS = (add, where_am_i, typed, through_descriptor, wrong, two_byte_float)
+@triton.jit
+def widen(x, out, N: tl.constexpr):
+    i = tl.arange(0, N)
+    tl.store(out + i, tl.load(x + i).to(tl.float8e4b15, bitcast=True).to(tl.float32))
+
+
+@triton.jit
+def narrow(x, out, N: tl.constexpr):
+    i = tl.arange(0, N)
+    tl.store(out + i, tl.load(x + i).to(tl.float8e4b15).to(tl.int8, bitcast=True))
+
+
+KERNELS = (add, where_am_i, typed, through_descriptor, wrong, through_float8, widen, narrow)
 
 
 @pytest.fixture(autouse=True)
 def on_host(monkeypatch, tmp_path):
     """Every test starts with empty caches, on the machine itself."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
-    monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path / "vertebra"))
     monkeypatch.delenv("VERTEBRA_CORE", raising=False)
     for kernel in KERNELS:
         kernel.device_caches.clear()
@@ -294,7 +305,7 @@ def test_no_overflow_checks_without_debug(recorder):
 
 
 def test_float8_of_the_back_end(recorder):
-    two_byte_float[(1,)](np.ones(1, np.float32), np.zeros(1, np.float32))
+    through_float8[(1,)](np.ones(1, np.float32), np.zeros(1, np.float32))
     assert "inline_asm" not in recorder.texts[0]
 
 
@@ -463,6 +474,23 @@ def test_add_on_this_machine(make):
     add[lambda meta: (triton.cdiv(1000, meta["BLOCK"]),)](make(x), make(y), make(out), 1000, 0.5, BLOCK=128)
     np.testing.assert_array_equal(out[:1000], (2 * x + y) * np.float32(0.0625))
     assert out[1000] == 0
+
+
+def test_float8e4b15_on_this_machine():
+    codes = np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (codes >> 3 & 15).astype(int), codes & 7
+    size = np.where(exponent > 0, (1 + mantissa / 8) * 2.0 ** (exponent - 15), mantissa / 8 * 2.0**-14)
+    values = np.where(codes & 128, -size, size).astype(np.float32)
+    widened, narrowed = np.zeros(256, np.float32), np.zeros(256, np.int8)
+    widen[(1,)](codes.view(np.int8), widened, 256)
+    np.testing.assert_array_equal(widened, values)
+    narrow[(1,)](values, narrowed, 256)
+    # The largest code of each sign is never made: 1.875 becomes 1.75.
+    np.testing.assert_array_equal(narrowed.view(np.uint8), np.where(codes & 127 == 127, codes - 1, codes))
+    between = np.array([0.3, -1.0625, 1.0626, 5.0, np.nan, -0.0, 2.0**-18], np.float32)
+    rounded = np.zeros(8, np.int8)
+    narrow[(1,)](np.append(between, np.float32(0)), rounded, 8)
+    np.testing.assert_array_equal(rounded.view(np.uint8), [0x6A, 0xF9, 0x79, 0x7E, 0x7E, 0x80, 0x01, 0])
 
 
 def test_program_ids_on_this_machine():

@@ -131,7 +131,6 @@ def test_reduce_of_pairs_finds_the_first_maximum():
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("shape, axis", [((8,), 0), ((4, 8), 0), ((4, 8), 1), ((2, 3, 4), 1)])
 def test_scan(shape, axis, reverse):
-    flat = len(shape) == 1
     x, t = floats(*shape), "tensor<" + "x".join(map(str, shape)) + "xf32>"
     got = run(
         f"""
@@ -147,7 +146,6 @@ def test_scan(shape, axis, reverse):
         }}""",
         x,
         out=[(shape, np.float32)],
-        host=flat,
     )
     ordered = np.flip(x, axis) if reverse else x
     want = ordered.copy()
@@ -181,7 +179,6 @@ def test_scan_of_pairs_with_a_branch():
         x,
         flag,
         out=[((4, 8), np.int32)] * 2,
-        host=False,
     )
     want = x.copy()
     for i in range(1, 8):
