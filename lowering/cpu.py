@@ -7,7 +7,7 @@ linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` st
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.core.target import Pass
-from vertebra.lowering import address_views, buffers, byte_masks, kernel_entry
+from vertebra.lowering import address_views, buffers, byte_masks, carried_buffers, kernel_entry
 
 
 def _vectorise(module, core, options) -> None:
@@ -43,16 +43,20 @@ def _float_bits(module, core, options) -> None:
 def check_converted(module, core, options) -> None:
     """Translation to LLVM IR would crash on anything that is not of the LLVM dialect."""
 
+    left = []
+
     def visit(op):
         if not op.name.startswith(("llvm.", "builtin.module")):
-            raise CompileError(
-                f"{op.name} has no form in LLVM IR",
-                at=op,
-                fix="no lowering of the target takes this operation; `vertebra passes` lists them",
-            )
+            left.append(op)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(visit)
+    if left:
+        raise CompileError(
+            f"{left[0].name} has no form in LLVM IR",
+            at=left[0],
+            fix="no lowering of the target takes this operation; `vertebra passes` lists them",
+        )
 
 
 CPU_STAGES = {
@@ -61,6 +65,7 @@ CPU_STAGES = {
         Pass("linalg-to-vector", _vectorise),
         Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
         Pass("bufferise", "one-shot-bufferize{allow-return-allocs-from-loops=true}"),
+        Pass("carried-buffers", carried_buffers.place_carried_buffers),
         Pass("copies-to-vector", _copies),
         Pass("leftovers-to-loops", "convert-linalg-to-loops,canonicalize,cse"),
     ),

@@ -14,7 +14,7 @@ from vertebra.lowering.linalg_to_vector.contract import contract
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, effects, materialise, store
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_tensor
+from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_simple_reduce, is_tensor
 from vertebra.lowering.linalg_to_vector.reduce import reduce
 
 
@@ -62,7 +62,7 @@ def _lower(scope: Scope, op) -> None:
     elif name == "bufferization.materialize_in_destination":
         store(scope, op)
         op.erase()
-    elif name == "linalg.reduce":
+    elif is_simple_reduce(op):
         _finish(op, reduce(scope, op))
     elif name in ("linalg.matmul", "linalg.batch_matmul"):
         _finish(op, [contract(scope, op)])

@@ -198,7 +198,8 @@ class Plan:
 
     def is_root(self, op) -> bool:
         return (
-            op.name in ("bufferization.materialize_in_destination", "linalg.reduce", "tensor.extract")
+            op.name in ("bufferization.materialize_in_destination", "tensor.extract")
+            or is_simple_reduce(op)
             or op.name in _CONTRACTIONS
             or (op.name == "linalg.generic" and not self.is_pure_generic(op) and is_parallel(op))
         )
@@ -215,7 +216,7 @@ class Plan:
             return [(op.operands[0], _SHAPE_OPS[name])]
         if name == "bufferization.materialize_in_destination":
             return [(op.operands[0], SAME)]
-        if name == "linalg.reduce":
+        if is_simple_reduce(op):
             count = len(operands) // 2
             return [(v, SAME) for v in operands[:count]] + [(v, SPREAD) for v in operands[count:]]
         if name == "tensor.extract":
@@ -350,6 +351,11 @@ class Plan:
                     if result not in self.materialised:
                         self.materialised.add(result)
                         self._again = True
+
+
+def is_simple_reduce(op) -> bool:
+    """A linalg.reduce of tensors over one dimension."""
+    return op.name == "linalg.reduce" and is_tensor(op.operands[0]) and len(op.attributes["dimensions"]) == 1
 
 
 def cost_of(name: str) -> int:

@@ -214,7 +214,7 @@ def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk
             attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<reassoc>")
         return [Uniform(create("vector.reduction", acc[0].type, vectors, attributes))]
     width = ev.b.width
-    while width > 1:
+    while width > 2:
         width //= 2
         half = r.scope.evaluator(width)
         low, high = (
@@ -222,11 +222,15 @@ def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk
             for at in (0, width)
         )
         vectors = [half.b.vector(c) for c in r.combine(half, low, high)]
-    position = ir.DenseI64ArrayAttr.get([0])
-    return [
-        Uniform(create("vector.extract", v.type.element_type, [v], {"static_position": position}))
-        for v in vectors
-    ]
+    low, high = ([_lane(v, at) for v in vectors] for at in (0, 1))
+    return r.combine(r.scope.evaluator(1), low, high)
+
+
+def _lane(vector, at: int) -> Uniform:
+    position = ir.DenseI64ArrayAttr.get([at])
+    return Uniform(
+        create("vector.extract", vector.type.element_type, [vector], {"static_position": position})
+    )
 
 
 def _slice(type, vector, at: int):

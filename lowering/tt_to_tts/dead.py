@@ -61,9 +61,20 @@ class _Liveness:
             self._todo.append(_last(op.regions[0].blocks[0]).operands[0])
         else:
             self._todo += op.operands
+            for region in op.regions:
+                self._inside(region)
         parent = op.parent.operation
         if parent.name in (_FOR, _IF, _WHILE):
             self.use(parent)
+
+    def _inside(self, region: ir.Region) -> None:
+        """Everything that the body of an operation uses."""
+        for block in region.blocks:
+            for view in block.operations:
+                op = view.operation
+                self._todo += op.operands
+                for inner in op.regions:
+                    self._inside(inner)
 
     def has(self, op) -> bool:
         """Whether `op` is needed; one without results and regions is there for its effect."""

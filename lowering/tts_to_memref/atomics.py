@@ -1,22 +1,24 @@
 """Atomic read-modify-write, on one element and on tensors of them."""
 
 from vertebra.core.errors import CompileError
-from vertebra.core.mlir import ir
+from vertebra.core.mlir import arith, ir
 from vertebra.lowering.tt_to_tts import types
 from vertebra.lowering.tts_to_memref.addresses import Pointers
 from vertebra.lowering.tts_to_memref.build import Builder
 from vertebra.lowering.tts_to_memref.irregular import Element, each
 
-# Triton's kinds to those of arith.
+# Triton's kinds to those of arith, by their names there.
 _KINDS = {
-    "fadd": 0, "add": 1, "exch": 2, "max": 4, "umax": 5, "min": 7, "umin": 8, "or": 11, "and": 12, "xor": 15,
+    "fadd": "addf", "add": "addi", "exch": "assign", "max": "maxs", "umax": "maxu", "min": "mins", "umin": "minu",
+    "or": "ori", "and": "andi", "xor": "xori",
 }  # fmt: skip
 
 
 def rmw(build: Builder, pointers: Pointers, op) -> ir.Value:
     """tt.atomic_rmw: the old values; 0 where the mask is off."""
     view = op.opview
-    kind = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), _KINDS[view.atomic_rmw_op.keyword])
+    code = getattr(arith.AtomicRMWKind, _KINDS[view.atomic_rmw_op.keyword])
+    kind = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), int(code.value))
 
     def update(element: Element, memref, address, value) -> ir.Value:
         return element.value("memref.atomic_rmw", value.type, value, memref, address, kind=kind)

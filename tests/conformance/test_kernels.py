@@ -2,6 +2,8 @@
 
 import pytest
 
+from vertebra.core import hooks
+
 from . import (
     cases_aliasing,
     cases_arithmetic,
@@ -37,6 +39,12 @@ FAMILIES = (
     cases_launch,
 )
 CASES = [case for family in FAMILIES for case in family.CASES]
+
+
+def test_every_plugin_loads_and_some_have_cores():
+    # Otherwise a core whose plugin is broken would not be missed here.
+    assert not hooks.plugins().broken
+    assert hooks.cores()
 
 
 def test_ids_are_unique():
