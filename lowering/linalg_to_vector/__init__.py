@@ -11,11 +11,12 @@ from vertebra.core.target import VectorUnit
 from vertebra.lowering.linalg_to_vector import memory
 from vertebra.lowering.linalg_to_vector.access import mixed
 from vertebra.lowering.linalg_to_vector.contract import contract
-from vertebra.lowering.linalg_to_vector.elementwise import Scope, effects, materialise, store
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, materialise
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_simple_reduce, is_tensor
 from vertebra.lowering.linalg_to_vector.reduce import reduce
+from vertebra.lowering.linalg_to_vector.store import effects, store
 
 
 def linalg_to_vector(module, unit: VectorUnit) -> None:

@@ -88,9 +88,9 @@ class Memory:
         """base[at] in every lane; where `mask` is false, `other` (undefined without one)."""
         b, element = self.b, base.type.element_type
         vector = b.vector_type(element)
-        if isinstance(at, Uniform) and not isinstance(mask, Lanes | Affine):
-            if mask is None:
-                return Uniform(create("memref.load", element, [base, b.scalar(at)]))
+        if isinstance(at, Uniform) and mask is None:
+            return Uniform(create("memref.load", element, [base, b.scalar(at)]))
+        if all(isinstance(chunk, Uniform) for chunk in (at, mask, other) if chunk is not None):
             return self._guarded(base, at, mask, other, element)
         if mask is None and isinstance(at, Affine) and at.contiguous:
             return Lanes(create("vector.load", vector, [base, b.scalar(at.base)]))
@@ -102,7 +102,7 @@ class Memory:
 
     def _guarded(self, base, at: Uniform, mask: Uniform, other, element) -> Uniform:
         b = self.b
-        rest = b.scalar(other) if isinstance(other, Uniform) else b.scalar(b.const(0, element))
+        rest = b.scalar(other if other is not None else b.const(0, element))
         at = b.scalar(at)
         branch = ir.Operation.create("scf.if", [element], [b.scalar(mask)], regions=2)
         for region, make in zip(
@@ -145,7 +145,8 @@ class Memory:
         if mask is None and all(isinstance(i, Uniform) for i in idx):
             return Uniform(create("tensor.extract", element, [tensor, *map(b.scalar, idx)]))
         varying = [d for d, i in enumerate(idx) if not isinstance(i, Uniform)]
-        if mask is None and len(varying) == 1:
+        # A vector of i1 in memory is packed bits, a tensor of i1 a byte an element: gather those.
+        if mask is None and len(varying) == 1 and element != b.constants.i1:
             (d,) = varying
             if isinstance(idx[d], Affine) and idx[d].contiguous and all(s == 1 for s in shape[d + 1 :]):
                 flat = collapse(tensor, d)

@@ -2,15 +2,9 @@
 
 from collections.abc import Callable
 
-from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import (
-    Strided,
-    in_bounds,
-    mixed,
     shape_of,
-    uniform,
-    view_of,
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
@@ -21,7 +15,6 @@ from vertebra.lowering.linalg_to_vector.plan import (
     Plan,
     block_of,
     is_elementwise,
-    is_tensor,
     producer,
 )
 from vertebra.lowering.linalg_to_vector.transpose import materialise_turned, turns
@@ -142,7 +135,7 @@ def materialise(scope: Scope, values: list) -> list:
         ev.instead = dict(zip(inits, carried, strict=True))
         chunks = [ev.at(v, full) for v in values]
         return [
-            ev.memory.write(_stored(ev, chunk), tensor, idx)
+            ev.memory.write(stored(ev, chunk), tensor, idx)
             for chunk, tensor in zip(chunks, carried, strict=True)
         ]
 
@@ -150,7 +143,7 @@ def materialise(scope: Scope, values: list) -> list:
     return [_restore(tensor, value.type, dims) for tensor, value in zip(filled, values, strict=True)]
 
 
-def _stored(ev: Evaluator, chunk: Chunk) -> Chunk:
+def stored(ev: Evaluator, chunk: Chunk) -> Chunk:
     to = stored_type(chunk.type)
     return chunk if to == chunk.type else ev.b.cast("arith.extui", chunk, to)
 
@@ -208,67 +201,13 @@ def _leaves(plan: Plan, value) -> list[tuple[object, set]]:
         op = producer(v)
         if op is not None and plan.inlines(op):
             op = op.operation
-            if op in inner:
+            # What looks elsewhere would find elements that are overwritten already.
+            if op in inner or not is_elementwise(op):
                 continue
             if v != value and not all(use.owner.operation in inner for use in v.uses):
                 continue
             inner.add(op)
-            if is_elementwise(op):
-                todo += [x for x, look in plan.looks(op) if look == SAME]
+            todo += [x for x, look in plan.looks(op) if look == SAME]
         else:
             leaves.append(v)
     return [(leaf, inner) for leaf in leaves]
-
-
-# -- memory
-
-
-def store(scope: Scope, op) -> None:
-    """bufferization.materialize_in_destination: a tensor, or a slice of one, into a memref."""
-    value, target = op.operands
-    b = scope.builder(1)
-    view = view_of(b, target)
-    if view is None:
-        raise CompileError("a store to a memref that is not a strided view of a flat one", at=op)
-    low, high = None, None
-    maker = producer(value)
-    if maker is not None and maker.name == "tensor.extract_slice" and not _static(value):
-        low, sizes = mixed(maker, "offsets", 1), mixed(maker, "sizes", 2)
-        value = maker.operands[0]
-        high = [
-            lo + n
-            if isinstance(lo, int) and isinstance(n, int)
-            else b.scalar(b.add(uniform(b, lo), uniform(b, n)))
-            for lo, n in zip(low, sizes, strict=True)
-        ]
-        shift = [b.mul(b.const(-1), uniform(b, lo)) for lo in low]
-        view = Strided(view.base, view.linear(b, shift), view.strides)
-    shape = shape_of(value)
-    dims = squeeze(shape)
-
-    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        full = spread(ev.b, len(shape), dims, idx)
-        mask = in_bounds(ev.b, full, low, high, shape) if low is not None else None
-        chunk = _stored(ev, ev.at(value, full))
-        ev.memory.store(chunk, view.base, view.linear(ev.b, full), mask)
-        return carried
-
-    vector_nest(scope, [shape[d] for d in dims], scope.width([value]), [], body)
-
-
-def _static(value) -> bool:
-    return all(not ir.ShapedType.is_dynamic_size(s) for s in value.type.shape)
-
-
-def effects(scope: Scope, op) -> None:
-    """A linalg.generic whose body stores, all lanes at once; its results must be unused or its outs."""
-    outs = [v for v in op.operands if is_tensor(v)][-1]
-    shape = shape_of(outs)
-    dims = squeeze(shape)
-    read = [v for v in op.operands if is_tensor(v)]
-
-    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        ev.generic(op, spread(ev.b, len(shape), dims, idx))
-        return carried
-
-    vector_nest(scope, [shape[d] for d in dims], scope.width(read), [], body)

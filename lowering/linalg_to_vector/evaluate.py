@@ -20,6 +20,12 @@ from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lan
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_elementwise, producer
 
 _INTEGER = {"arith.addi": Builder.add, "arith.subi": Builder.sub, "arith.muli": Builder.mul}
+_AFFINE_DIVISIONS = {
+    ir.AffineModExpr: "arith.remsi",
+    ir.AffineFloorDivExpr: "arith.floordivsi",
+    ir.AffineCeilDivExpr: "arith.ceildivsi",
+}
+_DIVISIONS = {"arith.divsi", "arith.divui", "arith.remsi", "arith.remui"}
 _CASTS = {"arith.index_cast", "arith.extsi", "arith.trunci", "arith.index_castui", "arith.extui"}
 
 
@@ -32,7 +38,8 @@ class Evaluator:
 
     It remembers what it built, so one serves one loop body only.
 
-    instead: materialised tensor -> its current version, where a loop overwrites it in place.
+    instead: tensor -> another to read in its place: its current version, where a loop overwrites
+    it, or a copy in memory of what would be computed here.
     """
 
     def __init__(self, builder: Builder, plan: Plan):
@@ -62,8 +69,10 @@ class Evaluator:
 
     def _compute(self, value, idx: list[Chunk]) -> Chunk:
         op = producer(value)
+        if value in self.instead:
+            return self.memory.read(self.instead[value], idx)
         if op is None or not self.plan.inlines(op):
-            return self.memory.read(self.instead.get(value, value), idx)
+            return self.memory.read(value, idx)
         if is_elementwise(op):
             chunks = [
                 self.at(v, idx) if isinstance(v.type, ir.RankedTensorType) else Uniform(v)
@@ -154,7 +163,7 @@ class Evaluator:
     def _bufferization_to_tensor(self, op, value, idx) -> Chunk:
         """A structured load: inside its bounds from memory, outside `other`."""
         load, b = self.plan.loads[op], self.b
-        view, within = self._load_view(op, load)
+        view, within = self.load_view(op, load)
         mask = None
         if load.other is not None:
             high = [hi if isinstance(hi, int) else hi.value for hi in within]
@@ -162,7 +171,7 @@ class Evaluator:
         other = Uniform(load.other) if mask is not None else None
         return self.memory.load(view.base, view.linear(b, idx), mask, other)
 
-    def _load_view(self, op, load) -> tuple[Strided, list]:
+    def load_view(self, op, load) -> tuple[Strided, list]:
         """The view whose element i is the result's element i, and the upper bounds."""
         if op not in self._views:
             b = self.b
@@ -217,8 +226,7 @@ class Evaluator:
             return b.add(left, right)
         if isinstance(expr, ir.AffineMulExpr):
             return b.mul(left, right)
-        name = "arith.remsi" if isinstance(expr, ir.AffineModExpr) else "arith.floordivsi"
-        return b.binary(name, left, right)
+        return b.binary(_AFFINE_DIVISIONS[type(expr)], left, right)
 
     def body(self, block, env: dict, idx: list[Chunk], mask: Chunk | None) -> list[Chunk]:
         """Runs the scalar operations of `block` on lanes.  mask: the lanes that may touch memory."""
@@ -244,7 +252,10 @@ class Evaluator:
                 case "arith.constant":
                     env[op.results[0]] = self.constant(op.attributes["value"])
                 case _:
-                    env[op.results[0]] = self.apply(op, [self._get(env, v) for v in op.operands])
+                    chunks = [self._get(env, v) for v in op.operands]
+                    if mask is not None and op.name in _DIVISIONS:  # a lane that is off must not trap
+                        chunks[1] = self.b.select(mask, chunks[1], self.b.const(1, chunks[1].type))
+                    env[op.results[0]] = self.apply(op, chunks)
         return []
 
     def _get(self, env: dict, value) -> Chunk:

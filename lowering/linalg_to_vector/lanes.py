@@ -61,6 +61,10 @@ def is_integer(type) -> bool:
     return isinstance(type, ir.IntegerType | ir.IndexType)
 
 
+def _holds_indices(type) -> bool:
+    return isinstance(type, ir.IndexType) or type.width >= 32
+
+
 class Builder:
     """Builds scalar and vector operations of one width at the current insertion point.
 
@@ -174,7 +178,10 @@ class Builder:
         return self.cast("arith.index_cast", chunk, self.index)
 
     def cast(self, name: str, chunk: Chunk, type) -> Chunk:
-        """An integer cast; even spacing survives it, since index arithmetic does not wrap."""
+        """An integer cast; even spacing survives it, since index arithmetic does not wrap.
+
+        Types of less than 32 bits hold no indices, so there it may wrap.
+        """
         if chunk.type == type:
             return chunk
         match chunk:
@@ -182,7 +189,9 @@ class Builder:
                 if chunk.const is not None and name in ("arith.index_cast", "arith.extsi"):
                     return self.const(chunk.const, type)
                 return Uniform(create(name, type, [self.scalar(chunk)]))
-            case Affine() if name in ("arith.index_cast", "arith.extsi", "arith.trunci"):
+            case Affine() if name in ("arith.index_cast", "arith.extsi", "arith.trunci") and (
+                _holds_indices(chunk.type) and _holds_indices(type)
+            ):
                 if chunk.step.const is None or abs(chunk.step.const) <= _LARGEST_STRIDE:
                     return Affine(self.cast(name, chunk.base, type), self.cast(name, chunk.step, type))
         return Lanes(create(name, self.vector_type(type), [self.vector(chunk)]))

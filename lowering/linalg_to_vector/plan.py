@@ -43,9 +43,14 @@ _BODY = {
     "tensor.extract",
 }
 
-_HEAVY = {"arith.divf": 4, "arith.divsi": 20, "arith.divui": 20, "arith.remsi": 20, "arith.remui": 20,
-          "arith.remf": 20, "math.sqrt": 6, "math.absf": 1, "math.fma": 1, "math.copysign": 1, "math.floor": 1,
-          "math.ceil": 1, "math.trunc": 1, "math.roundeven": 1, "math.absi": 1}  # fmt: skip
+# What an operation costs, in simple ones; other arith operations cost 1, other math ones _MATH_COST.
+_HEAVY = {
+    **dict.fromkeys(("arith.divsi", "arith.divui", "arith.remsi", "arith.remui", "arith.remf"), 20),
+    **dict.fromkeys(("math.absf", "math.absi", "math.fma", "math.copysign"), 1),
+    **dict.fromkeys(("math.floor", "math.ceil", "math.trunc", "math.roundeven"), 1),
+    "arith.divf": 4,
+    "math.sqrt": 6,
+}
 _MATH_COST = 20
 _GATHER_COST = 20
 _WORTH_A_BUFFER = 8  # a store, a load and a loop
@@ -276,6 +281,7 @@ class Plan:
                 for value, look in self.looks(op):
                     if look != WHOLE:
                         self._check_loads(value, epoch)
+                        self._keep_loads_ahead(op, value)
             if nested or self._writes(op):
                 epoch += 1
                 wrote = True
@@ -344,13 +350,29 @@ class Plan:
         if value not in self.materialised and value in self._facts:
             self._check_facts(self._facts[value], epoch)
 
+    def _keep_loads_ahead(self, op, value) -> None:
+        """A loop that stores must not read what it may have stored before.
+
+        Structured loads are left to `store`, which compares addresses.
+        """
+        if value in self.materialised or value not in self._facts:
+            return
+        effects = op.name == "linalg.generic" and self.stores(op)
+        if effects or op.name == "bufferization.materialize_in_destination":
+            for load, _ in self._facts[value].loads:
+                if effects or load not in self.loads:
+                    self._materialise_late(load)
+
+    def _materialise_late(self, op) -> None:
+        for result in op.results:
+            if result not in self.materialised:
+                self.materialised.add(result)
+                self._again = True
+
     def _check_facts(self, facts: Facts, epoch: int) -> None:
         for op, read_at in facts.loads:
             if read_at != epoch:
-                for result in op.results:
-                    if result not in self.materialised:
-                        self.materialised.add(result)
-                        self._again = True
+                self._materialise_late(op)
 
 
 def is_simple_reduce(op) -> bool:

@@ -231,6 +231,36 @@ def test_loads_are_snapshots():
     np.testing.assert_array_equal(y, x0)
 
 
+@pytest.mark.parametrize("shift", [0, 1, 5, 64, -3])
+def test_store_over_what_it_loads(shift):
+    """One loop that reads x and writes it, shifted; the two views are different arguments."""
+    memory = random(300)
+    before = memory.copy()
+    source, target = memory[100:200], memory[100 + shift : 200 + shift]
+    run(
+        load("x", "a0", (100,), "f32")
+        + "%y = arith.addf %x, %x : tensor<100xf32>\n"
+        + store("y", "a1", (100,), "f32"),
+        source,
+        target,
+    )
+    before[100 + shift : 200 + shift] = 2 * before[100:200].copy()
+    np.testing.assert_array_equal(memory, before)
+
+
+def test_transpose_in_place():
+    x = random(24, 24)
+    before = x.copy()
+    run(
+        load("x", "a0", (24, 24), "f32")
+        + """%e = tensor.empty() : tensor<24x24xf32>
+        %t = linalg.transpose ins(%x : tensor<24x24xf32>) outs(%e : tensor<24x24xf32>) permutation = [1, 0]\n"""
+        + store("t", "a0", (24, 24), "f32"),
+        x,
+    )
+    np.testing.assert_array_equal(x, before.T)
+
+
 def test_transpose_and_broadcast():
     x, r, out = random(20, 33), random(33), np.zeros((33, 20), np.float32)
     run(
