@@ -27,6 +27,13 @@ def mixed(op, name: str, dynamic_at: int) -> list:
     return [next(dynamic) if x == DYNAMIC else x for x in op.attributes[f"static_{name}"]]
 
 
+def same(a, b) -> bool:
+    """Whether two entries of mixed lists (ints, SSA values, None) are known to be equal."""
+    if a is None or b is None or isinstance(a, int) != isinstance(b, int):
+        return False
+    return a == b
+
+
 def uniform(b: Builder, x) -> Uniform:
     """An int or an index value as a chunk."""
     return b.const(x) if isinstance(x, int) else Uniform(x)

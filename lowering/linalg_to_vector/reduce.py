@@ -1,7 +1,7 @@
 """linalg.reduce over one dimension: in several vector accumulators along it, or down it."""
 
 from vertebra.core.mlir import ir
-from vertebra.lowering.linalg_to_vector.access import mixed, shape_of
+from vertebra.lowering.linalg_to_vector.access import mixed, same, shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import (
     Scope,
     empty,
@@ -83,15 +83,20 @@ def _first_slice_starts(inputs: list, inits: list, axis: int) -> list | None:
             return None
         source = rest.operands[0]
         ahead = [int(d == axis) for d in range(source.type.rank)]
+        left = [n - a for n, a in zip(source.type.shape, ahead, strict=True)]
         if (
             first.operands[0] != source
-            or mixed(rest, "offsets", 1) != ahead
-            or mixed(rest, "sizes", 2) != [n - a for n, a in zip(source.type.shape, ahead, strict=True)]
-            or any(mixed(first, "offsets", 1))
+            or not _equal(mixed(rest, "offsets", 1), ahead)
+            or not _equal(mixed(rest, "sizes", 2), left)
+            or not _equal(mixed(first, "offsets", 1), [0] * len(ahead))
         ):
             return None
         whole.append(source)
     return whole
+
+
+def _equal(a: list, b: list) -> bool:
+    return all(same(x, y) for x, y in zip(a, b, strict=True))
 
 
 def reduce(scope: Scope, op) -> list:

@@ -13,6 +13,7 @@ from vertebra.lowering.linalg_to_vector.access import (
     Strided,
     in_bounds,
     mixed,
+    same,
     shape_of,
     uniform,
     view_of,
@@ -107,7 +108,8 @@ def _risky_loads(plan: Plan, target: _Target) -> list[tuple[object, bool]]:
     found = []
     for load, aligned in _inlined_loads(plan, target.value):
         record = plan.loads[load]
-        same_low = record.low == (target.low if target.low is not None else [0] * len(record.low))
+        low = target.low if target.low is not None else [0] * len(record.low)
+        same_low = all(same(a, b) for a, b in zip(record.low, low, strict=True))
         if not (aligned and same_low and _same_place(_whole(record.view), _whole(target.memref))):
             found.append((load, aligned))
     return found
@@ -162,7 +164,7 @@ def _apart(scope: Scope, target: _Target, load, aligned: bool) -> Chunk:
     if aligned and _bits(view) == _bits(target.view):
         alike = b.compare(0, start, into)
         for s, t in zip(view.strides, target.view.strides, strict=True):
-            if not (s.const is not None and s.const == t.const) and s.value != t.value:
+            if not (same(s.const, t.const) or same(s.value, t.value)):
                 alike = b.both(alike, b.compare(0, s, t))
         either = b.binary("arith.ori", either, alike)
     return either
