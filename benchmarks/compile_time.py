@@ -15,7 +15,6 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 # Kernels must compile afresh here, or there would be no TTIR to start from.
@@ -29,6 +28,7 @@ import softmax
 import triton
 import triton.language as tl
 import vector_add
+from timing import console
 
 from vertebra.core import assembly, llvm, pipeline, select
 from vertebra.core.context import context
@@ -104,7 +104,6 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9, help="compilations of each kernel (default 9)")
     parser.add_argument("--passes", action="store_true", help="print every pass, not just the stages")
     options = parser.parse_args()
-    console = Console()
     for name in options.core or ["host", "spacemit-x60"]:
         core = select.find_core(name)
         results = {
@@ -129,7 +128,7 @@ def main() -> None:
             table.add_row(f"{part}: {step}" if step else part, *cells)
         table.add_section()
         table.add_row("total", *(f"{sum(times.values()):.1f}" for times in results.values()))
-        console.print(table)
+        console().print(table)
 
 
 if __name__ == "__main__":

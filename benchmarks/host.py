@@ -18,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import matmul
 import softmax
 import torch
-from rich.console import Console
 from rich.table import Table
-from timing import medians
+from timing import console, medians
 
 from vertebra.core import select
 
@@ -82,7 +81,7 @@ def main() -> None:
                 name, rival, f"{1e3 * seconds:.3f}", rate, "" if rival == "vertebra" else f"{ratio:.2f}x"
             )
         table.add_section()
-    Console().print(table)
+    console().print(table)
 
 
 if __name__ == "__main__":

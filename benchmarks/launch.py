@@ -12,9 +12,8 @@ import numpy as np
 import torch
 import triton
 import triton.language as tl
-from rich.console import Console
 from rich.table import Table
-from timing import medians
+from timing import console, medians
 
 from vertebra.core import select
 
@@ -72,7 +71,7 @@ def main() -> None:
         times = medians(rivals, seconds=options.seconds)
         whole, share = (1e6 * times[key] / CALLS for key in ("whole", "triton"))
         table.add_row(name, f"{whole:.2f}", f"{share:.2f}", f"{whole / share:.2f}")
-    Console().print(table)
+    console().print(table)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+from rich.console import Console
+
 
 def medians(
     rivals: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 5
@@ -22,3 +24,9 @@ def medians(
             call()
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(samples) for name, samples in times.items()}
+
+
+def console() -> Console:
+    """Where tables go; wide enough for them where the output is no terminal."""
+    found = Console()
+    return found if found.is_terminal else Console(width=132)

@@ -149,7 +149,7 @@ def main() -> int:
 
     console = Console()
     if not console.is_terminal:  # a file or a pipe has no width of its own
-        console = Console(width=120)
+        console = Console(width=132)
     outcomes = []
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=len(chosen) * len(cores))
@@ -161,8 +161,9 @@ def main() -> int:
     console.print(table(outcomes))
     failed = [o for o in outcomes if not o.passed]
     for o in failed:
+        what = f"{o.example.kernel} ({o.example.dtype}) on {o.core}"
         problem = o.problem or f"error {o.error:.2e}, allowed {o.example.tolerance:.2e}"
-        console.print(f"{o.example.kernel} ({o.example.dtype}) on {o.core}: {problem}", markup=False, soft_wrap=True)
+        console.print(f"{what}: {problem}", markup=False, soft_wrap=True)
     console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} passed")
     return 1 if failed else 0
 

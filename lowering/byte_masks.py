@@ -1,7 +1,9 @@
-"""i1 tensors that travel through control flow take a byte an element.
+"""i1 tensors that have to exist in memory take a byte an element.
 
 In memory a vector of i1 is packed bits and a scalar i1 is a byte; as bytes both agree.
 """
+
+import numpy as np
 
 from vertebra.core.mlir import ir
 
@@ -19,17 +21,33 @@ def _as(value, bits: int):
 
 
 def widen_carried_masks(module, core=None, options=None) -> None:
-    """Rewrites every scf operation that carries tensors of i1, in place."""
+    """Rewrites what holds tensors of i1 in memory, in place: control flow, insertions, and constants."""
     found = []
 
     def visit(op):
-        if op.name.startswith("scf.") and len(op.regions):
+        if op.name == "arith.constant":
+            if _is_mask(op.results[0]) and not ir.DenseElementsAttr(op.attributes["value"]).is_splat:
+                found.append(op.operation)
+        elif op.name == "tensor.insert_slice" or (op.name.startswith("scf.") and len(op.regions)):
             found.append(op.operation)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(visit)
     for op in found:
-        _widen(op)
+        if op.name == "arith.constant":
+            _widen_constant(op)
+        else:
+            _widen(op)
+
+
+def _widen_constant(op) -> None:
+    attr = ir.DenseElementsAttr(op.attributes["value"])
+    shape = attr.type.shape
+    bits = np.array(list(ir.DenseIntElementsAttr(attr)), np.int8).reshape(shape)
+    i8 = ir.IntegerType.get_signless(8)
+    op.attributes["value"] = ir.DenseElementsAttr.get(bits, type=ir.RankedTensorType.get(shape, i8))
+    with op.location:
+        _widen_values(op.results, ir.InsertionPoint.after(op))
 
 
 def _widen(op) -> None:

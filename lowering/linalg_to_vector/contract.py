@@ -14,7 +14,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, materia
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
-from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.plan import block_of, producer
 
 
 @attrs.frozen
@@ -94,8 +94,7 @@ def contract(scope: Scope, op):
     *batch, m, n = shape_of(acc)
     k = shape_of(a)[-1]
     tile = register_tile(scope.unit, type.width, m, n)
-    maker = producer(acc)
-    in_place = maker is None or not scope.plan.inlines(maker)
+    in_place = _is_ours(scope, acc, op)
     into = acc if in_place else empty(shape_of(acc), acc.type.element_type)
     base = scope.builder(1)
 
@@ -116,6 +115,13 @@ def contract(scope: Scope, op):
 
     (result,) = nest(base, batch, [into], matrices)
     return result
+
+
+def _is_ours(scope: Scope, acc, op) -> bool:
+    """Whether `acc` is in memory and nothing but `op` looks at it, now or in another turn of a loop."""
+    maker = producer(acc)
+    in_memory = maker is None or not scope.plan.inlines(maker)
+    return in_memory and block_of(acc) == op.block and len(list(acc.uses)) == 1
 
 
 @attrs.frozen

@@ -148,7 +148,8 @@ class Evaluator:
         real = [d for d, size in enumerate(sizes) if size != 1]
         for d in reversed(real[1:]):
             # Whole chunks that start on a multiple of their width stay inside one row.
-            if isinstance(at, Affine) and at.contiguous and sizes[d] % b.width == 0:
+            whole = isinstance(at, Affine) and at.contiguous and at.base.multiple % b.width == 0
+            if whole and sizes[d] % b.width == 0:
                 size = b.const(sizes[d])
                 found[d] = Affine(b.binary("arith.remui", at.base, size), at.step)
                 at = b.binary("arith.divui", at.base, size)

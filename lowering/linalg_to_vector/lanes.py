@@ -5,19 +5,26 @@ A value of `width` lanes is the same in every lane (`Uniform`), evenly spaced
 contiguous accesses in arbitrary index arithmetic, and keeps scalar work scalar.
 """
 
+import math
+import operator
+
 import numpy as np
 
 from vertebra.core.mlir import ir
 
 
 class Uniform:
-    """One value for all lanes: a known integer, or a scalar SSA value."""
+    """One value for all lanes: a known integer, or a scalar SSA value.
 
-    __slots__ = ("const", "type", "value")
+    multiple: an integer of which it is known to be a multiple (0 for zero itself).
+    """
 
-    def __init__(self, value=None, *, const: int | None = None, type=None):
+    __slots__ = ("const", "multiple", "type", "value")
+
+    def __init__(self, value=None, *, const: int | None = None, type=None, multiple: int = 1):
         self.value = value
         self.const = const
+        self.multiple = multiple if const is None else abs(const)
         self.type = type if type is not None else value.type
 
 
@@ -50,6 +57,15 @@ Chunk = Uniform | Affine | Lanes
 
 # Beyond this a step is a hash multiplier rather than a stride, and may wrap within the lanes.
 _LARGEST_STRIDE = 1 << 16
+
+
+# The multiple of a result, from those of the operands; no index wraps.
+_MULTIPLE = {
+    "arith.addi": math.gcd,
+    "arith.subi": math.gcd,
+    "arith.muli": operator.mul,
+    "arith.remui": math.gcd,
+}
 
 
 def create(name: str, result, operands, attributes=None):
@@ -111,7 +127,8 @@ class Builder:
     def binary(self, name: str, a: Chunk, b: Chunk) -> Chunk:
         """An operation on two chunks of one type, as scalars where both are uniform."""
         if isinstance(a, Uniform) and isinstance(b, Uniform):
-            return Uniform(create(name, a.type, [self.scalar(a), self.scalar(b)]))
+            multiple = _MULTIPLE[name](a.multiple, b.multiple) if name in _MULTIPLE else 1
+            return Uniform(create(name, a.type, [self.scalar(a), self.scalar(b)]), multiple=multiple)
         return Lanes(create(name, self.vector_type(a.type), [self.vector(a), self.vector(b)]))
 
     # -- integer arithmetic that keeps what is known

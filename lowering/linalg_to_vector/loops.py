@@ -1,5 +1,6 @@
 """Loop nests that carry tensors."""
 
+import math
 from collections.abc import Callable
 
 from vertebra.core.mlir import ir
@@ -23,7 +24,7 @@ def loop(b: Builder, start: int, stop, step: int, inits: list, body: Callable) -
     block = op.regions[0].blocks.append(b.index, *[v.type for v in inits])
     with ir.InsertionPoint(block):
         i, *carried = block.arguments
-        ir.Operation.create("scf.yield", [], body(Uniform(i), list(carried)))
+        ir.Operation.create("scf.yield", [], body(Uniform(i, multiple=math.gcd(start, step)), list(carried)))
     return list(op.results)
 
 

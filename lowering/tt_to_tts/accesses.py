@@ -85,7 +85,7 @@ class Accesses:
         return Access(Pointers(state.base, form), m.limits(self.table, m.Mask(shape, tuple(bounds))))
 
     def _rows(self, op) -> Access:
-        """Rows of a descriptor's array by a list of their numbers; rows that there are not read as padding."""
+        """Rows of an array, by a list of their numbers; those that do not exist read as padding."""
         view = op.opview
         state = self.analysis.state(view.desc)
         if len(state.block) != 2:

@@ -83,26 +83,13 @@ class Analysis:
     def _find(self, value: ir.Value, unsigned: bool) -> State:
         owner = value.owner
         if isinstance(owner, ir.Block):
-            return self.merges(self, value) or self._argument(value) or self.opaque(value, unsigned)
+            return self.merges(self, value) or self.opaque(value, unsigned)
         op = owner.operation
         rule = _RULES.get(op.name)
         found = rule(self, op, value, unsigned) if rule else None
         if found is None and op.name.startswith("scf."):
             found = self.merges(self, value)
         return found or self.opaque(value, unsigned)
-
-    def _argument(self, value: ir.Value) -> State | None:
-        """A descriptor among the function's arguments: its shape and strides are the arguments after it."""
-        kind = value.type
-        if not types.is_descriptor(kind):
-            return None
-        block = value.owner
-        block_shape = types.block_shape(kind)
-        rank = len(block_shape)
-        first = ir.BlockArgument(value).arg_number + 1
-        rest = [self.table.value(a) for a in list(block.arguments)[first : first + 2 * rank]]
-        base = self.table.atom("value", value, False)
-        return Block(base, tuple(rest[:rank]), tuple(rest[rank:]), (0,) * rank, block_shape)
 
     def _view(self, op, form: Form, shape: tuple[int, ...], mapped: Form | None) -> Form:
         """What a shape operation makes of `form`; `mapped` where the dimensions' terms have followed."""
@@ -152,7 +139,7 @@ def _splat(a: Analysis, op, value, unsigned):
     return forms.uniform(shape, a.table.value(source, unsigned))
 
 
-def _on_form(a: Analysis, op, value, unsigned, shape_of, mapping):
+def _on_form(a: Analysis, op, value, unsigned, mapping):
     """A shape operation on integers or pointers."""
     state = a.state(op.operands[0], unsigned)
     shape = _shape(value)
@@ -165,22 +152,22 @@ def _on_form(a: Analysis, op, value, unsigned, shape_of, mapping):
 
 def _expand_dims(a: Analysis, op, value, unsigned):
     axis = ir.IntegerAttr(op.attributes["axis"]).value
-    return _on_form(a, op, value, unsigned, None, lambda form, shape: forms.expand_dims(form, axis))
+    return _on_form(a, op, value, unsigned, lambda form, shape: forms.expand_dims(form, axis))
 
 
 def _broadcast(a: Analysis, op, value, unsigned):
-    return _on_form(a, op, value, unsigned, None, forms.broadcast)
+    return _on_form(a, op, value, unsigned, forms.broadcast)
 
 
 def _trans(a: Analysis, op, value, unsigned):
     order = tuple(ir.DenseI32ArrayAttr(op.attributes["order"]))
-    return _on_form(a, op, value, unsigned, None, lambda form, shape: forms.transpose(form, order))
+    return _on_form(a, op, value, unsigned, lambda form, shape: forms.transpose(form, order))
 
 
 def _reshape(a: Analysis, op, value, unsigned):
     if "allow_reorder" in op.attributes:
         return None
-    return _on_form(a, op, value, unsigned, None, forms.reshape)
+    return _on_form(a, op, value, unsigned, forms.reshape)
 
 
 def _structured(form: Form | None) -> Form | None:
@@ -295,15 +282,16 @@ def choose(a: Analysis, condition: "bool | Atom", x: State, y: State, kind) -> S
 
 def _select(a: Analysis, op, value, unsigned):
     condition, x, y = op.operands
+    uniform = _scalar_condition(a, condition)
     kind = value.type.element_type if _shape(value) else value.type
     if not types.is_pointer(kind):
-        if not _shape(value) or not _offsets(value) or _shape(condition):
+        if not _shape(value) or not _offsets(value) or uniform is None:
             return None
         p, q = a.form(x, unsigned), a.form(y, unsigned)
-        return _structured(choose(a, a.table.atom("value", condition, False), p, q, kind))
+        return _structured(choose(a, uniform, p, q, kind))
     p, q = a.state(x), a.state(y)
-    if not _shape(condition):
-        found = choose(a, a.table.atom("value", condition, False), p, q, kind)
+    if uniform is not None:
+        found = choose(a, uniform, p, q, kind)
         if found:
             return found
     size = types.element_bytes(kind)
@@ -312,6 +300,16 @@ def _select(a: Analysis, op, value, unsigned):
         base, p, q = a.null, *(Pointers(a.null, absolute(a, s, size)) for s in (p, q))
     atom = a.table.atom("choose", condition, p.form, q.form)
     return Pointers(base, forms.opaque(a.table, _shape(value), atom))
+
+
+def _scalar_condition(a: Analysis, condition: ir.Value) -> Atom | None:
+    """The scalar that a condition is all over, or None."""
+    if _shape(condition):
+        owner = condition.owner
+        if isinstance(owner, ir.Block) or owner.operation.name != "tt.splat":
+            return None
+        condition = owner.operation.operands[0]
+    return a.table.atom("value", condition, False)
 
 
 def _make_tensor_ptr(a: Analysis, op, value, unsigned):

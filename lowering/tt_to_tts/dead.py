@@ -3,14 +3,21 @@
 from vertebra.core.mlir import ir
 
 _PURE_DIALECTS = ("arith.", "math.", "tensor.", "ub.", "builtin.unrealized_conversion_cast", "tts.make_")
-_PURE = frozenset(
-    ["tt.addptr", "tt.advance", "tt.bitcast", "tt.broadcast", "tt.cat", "tt.clampf", "tt.dot", "tt.dot_scaled", "tt.expand_dims", "tt.fp_to_fp", "tt.gather", "tt.get_num_programs", "tt.get_program_id", "tt.histogram", "tt.int_to_ptr", "tt.join", "tt.make_range", "tt.make_tensor_descriptor", "tt.make_tensor_ptr", "tt.mulhiui", "tt.precise_divf", "tt.precise_sqrt", "tt.ptr_to_int", "tt.reduce", "tt.reshape", "tt.scan", "tt.splat", "tt.split", "tt.trans", "tt.unsplat", "tts.gather", "tts.get_structured_state", "tts.load", "tt.descriptor_gather", "tt.descriptor_load", "tt.load"]
-)
+_PURE = frozenset((
+    "tt.addptr", "tt.advance", "tt.bitcast", "tt.broadcast", "tt.cat", "tt.clampf", "tt.dot", "tt.dot_scaled",
+    "tt.expand_dims", "tt.fp_to_fp", "tt.gather", "tt.get_num_programs", "tt.get_program_id", "tt.histogram",
+    "tt.int_to_ptr", "tt.join", "tt.make_range", "tt.make_tensor_descriptor", "tt.make_tensor_ptr",
+    "tt.mulhiui",
+    "tt.precise_divf", "tt.precise_sqrt", "tt.ptr_to_int", "tt.reduce", "tt.reshape", "tt.scan", "tt.splat",
+    "tt.split", "tt.trans", "tt.unsplat", "tts.get_structured_state",
+    # Reads whose result nobody wants.
+    "tt.descriptor_gather", "tt.descriptor_load", "tt.load", "tts.gather", "tts.load",
+))  # fmt: skip
 _FOR, _IF, _WHILE = "scf.for", "scf.if", "scf.while"
 
 
 def remove_dead(function) -> None:
-    """Erases the operations of `function` without effect or use, and what loops and branches carry in vain."""
+    """Erases the operations of `function` without effect or use, and what loops carry in vain."""
     live = _Liveness()
     for block in function.regions[0].blocks:
         live.roots(block)

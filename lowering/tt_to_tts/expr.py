@@ -9,7 +9,7 @@ from vertebra.core.mlir import ir
 
 
 class Atom:
-    """Something that a polynomial does not look into: an SSA value, a symbol, or a function of expressions."""
+    """What a polynomial does not look into: an SSA value, a symbol, or a function of expressions."""
 
     __slots__ = ("args", "kind", "serial")
 

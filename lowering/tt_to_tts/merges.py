@@ -159,10 +159,7 @@ def merged(analysis: Analysis, value: ir.Value) -> State | None:
     if not is_candidate(value.type):
         return None
     owner = value.owner
-    if isinstance(owner, ir.Block):
-        op = owner.owner.operation
-    else:
-        op = owner.operation
+    op = owner.owner.operation if isinstance(owner, ir.Block) else owner.operation
     if op.name not in PLANNERS:
         return None
     plan(analysis, op)

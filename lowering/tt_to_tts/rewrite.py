@@ -4,7 +4,7 @@ import math
 
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
-from vertebra.lowering.tt_to_tts import control, merges, types
+from vertebra.lowering.tt_to_tts import boxes, control, merges, types
 from vertebra.lowering.tt_to_tts.accesses import Access, Accesses, layout, starts_late
 from vertebra.lowering.tt_to_tts.analysis import Analysis
 from vertebra.lowering.tt_to_tts.expr import Expr
@@ -12,7 +12,7 @@ from vertebra.lowering.tt_to_tts.form import Pointers
 from vertebra.lowering.tt_to_tts.structured import Builder
 from vertebra.lowering.tt_to_tts.write import Writer
 
-_DESCRIPTOR_REDUCE = {"add": "add", "min": "min", "max": "max", "and": "and", "or": "or", "xor": "xor"}
+_DESCRIPTOR_REDUCE = ("add", "min", "max", "and", "or", "xor")
 
 
 class Rewriter:
@@ -236,7 +236,7 @@ class Rewriter:
     def _descriptor_gather(self, op, access: Access) -> None:
         kind = op.results[0].type
         pointers, _ = self._tensor(op, access.pointers, kind.element_type)
-        mask = self._row_mask(op, access)
+        mask = boxes.row_mask(self.writer, op, access)
         padding = self._padding(op, access, kind.element_type)
         operands = [pointers, mask]
         if padding is not None:
@@ -298,7 +298,7 @@ class Rewriter:
     def _descriptor_scatter(self, op, access: Access) -> None:
         value = op.opview.src
         pointers, _ = self._tensor(op, access.pointers, value.type.element_type)
-        mask = self._row_mask(op, access)
+        mask = boxes.row_mask(self.writer, op, access)
         ir.Operation.create(
             "tt.store", [], [pointers, value, mask], loc=op.location, ip=ir.InsertionPoint(op)
         )
@@ -320,7 +320,7 @@ class Rewriter:
         pointers, _ = self._tensor(op, access.pointers, element)
         operands = [pointers, value]
         if access.bounds is not None:
-            operands.append(self._box(op, access.pointers.form.shape, access.bounds))
+            operands.append(boxes.box(self.writer, op, access.pointers.form.shape, access.bounds))
         i32 = ir.IntegerType.get_signless(32)
         numbers = {"atomic_rmw_op": _RMW[what], "sem": 4, "scope": 1}
         attributes = {name: ir.IntegerAttr.get(i32, number) for name, number in numbers.items()}
@@ -338,6 +338,14 @@ class Rewriter:
             pointers = self.writer.create("tt.splat", kind, pointers, at=op)
             pointers = self.writer.create("tt.addptr", kind, pointers, offsets, at=op)
         op.operands[0] = pointers
+        if getattr(view, "mask", None) is not None and access.bounds is None and not access.by_tensor:
+            # Triton masks every atomic on a tensor, if only by true.
+            attributes = {name: op.attributes[name] for name in op.attributes}
+            new = self.writer.create(
+                "tt.atomic_rmw", op.results[0].type, pointers, view.val, at=op, **attributes
+            )
+            self.writer.replace(op.results[0], new)
+            self._shells.append(op)
 
     def _ptr_to_int(self, op, access: Access) -> None:
         kind = op.operands[0].type
@@ -345,59 +353,6 @@ class Rewriter:
             self.writer.replace(op.results[0], self.writer.addresses(access.pointers, kind, op))
         else:
             op.operands[0] = self._pointer(op, access.pointers, kind)
-
-    # -- masks as tensors
-
-    def _row_mask(self, op, access: Access) -> ir.Value:
-        """Where the row number is one of the array's and the column is within bounds."""
-        rows = op.opview.x_offsets
-        shape = access.pointers.form.shape
-        inside = self._between(op, rows, 0, access.rows)
-        return self._and(op, self._along(op, inside, shape, 0), self._box(op, shape, access.bounds))
-
-    def _box(self, op, shape, bounds) -> ir.Value:
-        """Bounds as a mask."""
-        total = None
-        i32 = ir.IntegerType.get_signless(32)
-        for d, (lo, hi) in enumerate(bounds):
-            kind = ir.RankedTensorType.get([shape[d]], i32)
-            ends = {"start": ir.IntegerAttr.get(i32, 0), "end": ir.IntegerAttr.get(i32, shape[d])}
-            line = self.writer.create("tt.make_range", kind, at=op, **ends)
-            part = self._along(op, self._between(op, line, lo, hi), shape, d)
-            total = part if total is None else self._and(op, total, part)
-        return total
-
-    def _between(self, op, values: ir.Value, lo: Expr, hi: Expr) -> ir.Value:
-        """lo <= values < hi for a 1-D tensor of integers."""
-        writer = self.writer
-        size = list(values.type.shape)
-        wide = ir.RankedTensorType.get(size, writer.i64)
-        values = writer.create("arith.extsi", wide, values, at=op)
-        parts = []
-        for predicate, bound in ((5, lo), (2, hi)):
-            number = writer.create("arith.index_cast", writer.i64, writer.emit(bound, op), at=op)
-            limit = writer.create("tt.splat", wide, number, at=op)
-            code = ir.IntegerAttr.get(writer.i64, predicate)
-            kind = ir.RankedTensorType.get(size, writer.i1)
-            parts.append(writer.create("arith.cmpi", kind, values, limit, at=op, predicate=code))
-        return self._and(op, *parts)
-
-    def _and(self, op, a: ir.Value, b: ir.Value) -> ir.Value:
-        return self.writer.create("arith.andi", a.type, a, b, at=op)
-
-    def _along(self, op, line: ir.Value, shape, d: int) -> ir.Value:
-        """A 1-D mask along dimension d of `shape`."""
-        writer = self.writer
-        i32 = ir.IntegerType.get_signless(32)
-        now = [shape[d]]
-        for axis in range(len(shape)):
-            if axis != d:
-                now.insert(axis, 1)
-                kind = ir.RankedTensorType.get(now, writer.i1)
-                line = writer.create("tt.expand_dims", kind, line, at=op, axis=ir.IntegerAttr.get(i32, axis))
-        if now == list(shape):
-            return line
-        return writer.create("tt.broadcast", ir.RankedTensorType.get(list(shape), writer.i1), line, at=op)
 
 
 _RMW = {"and": 1, "or": 2, "xor": 3, "add": 4, "fadd": 5, "max": 6, "min": 7}

@@ -97,7 +97,9 @@ class _Lowering:
         elif len(view.boundaryCheck) and where.origin is not None:
             checked = set(view.boundaryCheck)
             bounds = []
-            for d, (size, origin, extent) in enumerate(zip(where.shape, where.origin, where.array, strict=True)):
+            for d, (size, origin, extent) in enumerate(
+                zip(where.shape, where.origin, where.array, strict=True)
+            ):
                 if d not in checked:
                     bounds.append((0, size))
                     continue
@@ -214,4 +216,3 @@ _LOWERINGS = {
     "tt.atomic_cas": _Lowering._tt_atomic_cas,
     "tt.ptr_to_int": _Lowering._tt_ptr_to_int,
 }
-

@@ -123,7 +123,9 @@ class Pointers:
             origin = self._entries(op, "originalOffsets")
         else:
             # Offsets are multiples of the strides.
-            origin = [self.table.apply("div", o, self._nonzero(s)) for o, s in zip(starts, strides, strict=True)]
+            origin = [
+                self.table.apply("div", o, self._nonzero(s)) for o, s in zip(starts, strides, strict=True)
+            ]
         none = [0] * len(shape)
         return Addresses(memref, offset, shape, strides, none, none, origin=origin, array=sizes)
 
@@ -134,7 +136,9 @@ class Pointers:
         view = op.opview
         memref, offset = self.base(view.base)
         if view.gather_scatter_mask is not None:
-            raise CompileError("a gather with a mask of its own", at=op, fix="use the mask of the load or store")
+            raise CompileError(
+                "a gather with a mask of its own", at=op, fix="use the mask of the load or store"
+            )
         for start in self._entries(op, "offsets"):
             offset = offset + start
         shape = list(view.sizes)

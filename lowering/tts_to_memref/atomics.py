@@ -9,7 +9,8 @@ from vertebra.lowering.tts_to_memref.irregular import Element, each
 
 # Triton's kinds to those of arith, by their names there.
 _KINDS = {
-    "fadd": "addf", "add": "addi", "exch": "assign", "max": "maxs", "umax": "maxu", "min": "mins", "umin": "minu",
+    "fadd": "addf", "add": "addi", "exch": "assign", "max": "maxs", "umax": "maxu", "min": "mins",
+    "umin": "minu",
     "or": "ori", "and": "andi", "xor": "xori",
 }  # fmt: skip
 
@@ -93,5 +94,3 @@ def _compare_and_swap(element: Element, memref, address, expected, value) -> ir.
 def _zero(element: Element, kind: ir.Type) -> ir.Value:
     zero = ir.FloatAttr.get(kind, 0.0) if isinstance(kind, ir.FloatType) else ir.IntegerAttr.get(kind, 0)
     return element.value("arith.constant", kind, value=zero)
-
-

@@ -152,6 +152,7 @@ def _is_static(kind: ir.MemRefType, offset: Expr) -> bool:
 
 def _strided(element: ir.Type, sizes: list[Expr], strides: list[Expr], offset: Expr | None) -> ir.MemRefType:
     layout = ir.StridedLayoutAttr.get(
-        offset if isinstance(offset, int) else _STRIDE, [s if isinstance(s, int) else _STRIDE for s in strides]
+        offset if isinstance(offset, int) else _STRIDE,
+        [s if isinstance(s, int) else _STRIDE for s in strides],
     )
     return ir.MemRefType.get([s if isinstance(s, int) else DYNAMIC for s in sizes], element, layout)

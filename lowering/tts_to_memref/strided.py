@@ -10,7 +10,9 @@ from vertebra.lowering.tts_to_memref.build import Builder, View
 Bounds = list[tuple[Expr, Expr]]
 
 
-def load(build: Builder, where: Addresses, bounds: Bounds | None, other: ir.Value | None, kind, at) -> ir.Value:
+def load(
+    build: Builder, where: Addresses, bounds: Bounds | None, other: ir.Value | None, kind, at
+) -> ir.Value:
     """A tensor of the elements within bounds, and of `other` (0 by default) elsewhere."""
     element = kind.element_type
     buffer = build.alloc(list(kind.shape), element, at)
@@ -26,7 +28,9 @@ def load(build: Builder, where: Addresses, bounds: Bounds | None, other: ir.Valu
 
     _pieces(build, where, bounds, piece, at)
     unit = ir.UnitAttr.get()
-    return build.op("bufferization.to_tensor", [kind], [buffer.value], at, restrict=unit, writable=unit).result
+    return build.op(
+        "bufferization.to_tensor", [kind], [buffer.value], at, restrict=unit, writable=unit
+    ).result
 
 
 def store(build: Builder, where: Addresses, bounds: Bounds | None, value: ir.Value, at) -> None:
@@ -70,9 +74,7 @@ def _wrapped(build, where, wrapped: list[int], offset: Expr, bounds, piece, at) 
         return
 
     runs = table.apply("ceildiv", first + size, modulo)
-    loop = build.op(
-        "scf.for", [], [build.emit(e, at) for e in (1, runs, 1)], at, regions=1
-    )
+    loop = build.op("scf.for", [], [build.emit(e, at) for e in (1, runs, 1)], at, regions=1)
     block = loop.regions[0].blocks.append(build.index, arg_locs=[at.location])
     last = ir.Operation.create("scf.yield", loc=at.location, ip=ir.InsertionPoint(block))
     shift = table.value(block.arguments[0]) * modulo - first

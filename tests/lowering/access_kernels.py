@@ -165,7 +165,9 @@ def gather(x, index, out, n, B: tl.constexpr):
 def gather_rows(x, index, out, m, B: tl.constexpr):
     i = tl.arange(0, B)
     at = tl.load(index + i)
-    tl.store(out + i[:, None] * B + i[None, :], tl.load(x + at[:, None] * m + i[None, :], mask=i[None, :] < m))
+    tl.store(
+        out + i[:, None] * B + i[None, :], tl.load(x + at[:, None] * m + i[None, :], mask=i[None, :] < m)
+    )
 
 
 @triton.jit
@@ -292,9 +294,8 @@ def while_loop(x, out, n, B: tl.constexpr):
 @triton.jit
 def one_of_two(x, y, out, n, B: tl.constexpr):
     i = tl.arange(0, B)
+    p = x + i
     if n > 3:
-        p = x + i
-    else:
         p = y + i * 2
     tl.store(out + i, tl.load(p))
 

@@ -65,9 +65,9 @@ def kernel(body: str, *arrays: np.ndarray) -> str:
     return f"func.func @k({args}, {GRID}) attributes {{vertebra.kernel}} {{\n{body}\nreturn\n}}"
 
 
-def run(body: str, *arrays: np.ndarray, grid=(1, 1, 1)) -> None:
-    """Runs `body`, whose arguments are %a0, %a1, ..., on the host."""
-    core = cores()["host"]
+def run(body: str, *arrays: np.ndarray, grid=(1, 1, 1), core="host") -> None:
+    """Runs `body`, whose arguments are %a0, %a1, ..., on a core."""
+    core = cores()[core]
     signature = tuple(SIGNATURE[a.dtype.type] for a in arrays)
     binary = compile(kernel(body, *arrays), core, name="k", signature=signature, start="linalg")
     runtime_for(core).load(binary).launch(grid, arrays)
@@ -214,6 +214,30 @@ def test_matmul(m, n, k, narrow, wide):
     else:
         expected = c.astype(np.float64) + a.astype(np.float64) @ b.astype(np.float64)
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=k * np.finfo(wide).eps * 4)
+
+
+@pytest.mark.parametrize("core", ["host", "spacemit-x60"])
+def test_an_accumulator_that_others_read_stays(core):
+    a, b, c = random(16, 32), random(32, 16), random(16, 16)
+    once, twice = np.zeros((16, 16), np.float32), np.zeros((16, 16), np.float32)
+    product = "ins(%a, %b : tensor<16x32xf32>, tensor<32x16xf32>)"
+    run(
+        load("a", "a0", (16, 32), "f32")
+        + load("b", "a1", (32, 16), "f32")
+        + load("c", "a2", (16, 16), "f32")
+        + f"""%r = linalg.matmul {product} outs(%c : tensor<16x16xf32>) -> tensor<16x16xf32>
+        %s = linalg.matmul {product} outs(%r : tensor<16x16xf32>) -> tensor<16x16xf32>\n"""
+        + store("r", "a3", (16, 16), "f32")
+        + store("s", "a4", (16, 16), "f32"),
+        a,
+        b,
+        c,
+        once,
+        twice,
+        core=core,
+    )
+    np.testing.assert_allclose(once, c + a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(twice, c + 2 * a.astype(np.float64) @ b, rtol=1e-5, atol=1e-5)
 
 
 def test_loads_are_snapshots():
