@@ -4,24 +4,47 @@ An entry is written beside its place and renamed into it, and carries a checksum
 what does not match is deleted and built again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping, Set
 from pathlib import Path
+
+import attrs
 
 _DIGEST = 32
 
 
 def cache_dir() -> Path:
-    """$VERTEBRA_CACHE_DIR, or ~/.cache/vertebra."""
-    chosen = os.environ.get("VERTEBRA_CACHE_DIR")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "vertebra"
+    """$VERTEBRA_CACHE_DIR, or ~/.cache/vertebra; the temporary folder where there is no home."""
+    if chosen := os.environ.get("VERTEBRA_CACHE_DIR"):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "vertebra"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"vertebra-{os.getuid()}"
 
 
 def key(*parts: object) -> str:
-    """A name that changes when any of `parts` (plain data and sets) does."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=sorted).encode()).hexdigest()
+    """A name that changes when any of `parts` (plain data, sets and attrs records) does.
+
+    It is the same in every process, whatever the order of sets and dictionaries there.
+    """
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if attrs.has(type(value)):
+        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    raise TypeError(f"a {type(value).__name__} cannot be part of a cache key")
 
 
 def _path(name: str) -> Path:
@@ -37,7 +60,8 @@ def load(name: str) -> dict | None:
         return None
     digest, payload = data[:_DIGEST], data[_DIGEST:]
     if hashlib.sha256(payload).digest() != digest:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         return None
     header, _, obj = payload.partition(b"\n")
     return {**json.loads(header), "object": obj}
@@ -51,10 +75,14 @@ def store(name: str, entry: dict) -> None:
     path = _path(name)
     header = {field: value for field, value in entry.items() if field != "object"}
     payload = json.dumps(header).encode() + b"\n" + entry["object"]
+    unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            unfinished = file.name
             file.write(hashlib.sha256(payload).digest() + payload)
-        os.replace(file.name, path)
+        os.replace(unfinished, path)
     except OSError:
-        return
+        if unfinished is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(unfinished)

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable
 
-import attrs
-
 from vertebra.core import assembly, cache, hooks, llvm, pipeline, toolchain
 from vertebra.core.context import context
 from vertebra.core.errors import ConfigError
@@ -70,11 +68,15 @@ def compile(
     signature: Triton's type names of the run-time arguments, in order ('*fp32', 'i32', ...).
     """
     options = options or Options()
-    key = cache.key(text, start, attrs.astuple(options), attrs.asdict(core), hooks.fingerprint())
+    key = cache.key(text, start, name, options, core, hooks.fingerprint())
     found = cache.load(key)
     if found is None:
         llir = render(text, "llir", core, options, start=start)
         scratch = {symbol: int(size) for symbol, size in _SCRATCH.findall(llir)}
+        if name not in scratch:
+            raise ConfigError(
+                f"there is no kernel {name!r} in the text", fix=f"it has {', '.join(scratch) or 'none'}"
+            )
         obj = llvm.emit_object(llvm.optimize(llir, core), core)
         found = {"object": obj, "scratch_bytes": scratch[name]}
         cache.store(key, found)

@@ -58,7 +58,17 @@ class Place(NamedTuple):
 def place_of(location) -> Place | None:
     """The file position inside an MLIR location of any kind, or None where there is none."""
     found = _FILE_LOCATION.search(str(location))
-    return Place(found[1], int(found[2]), int(found[3])) if found else None
+    return Place(_unescaped(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def _unescaped(text: str) -> str:
+    """A string as MLIR prints it, where \\C3\\A9 are two bytes in hexadecimal."""
+    raw = re.sub(
+        rb"\\([0-9A-Fa-f]{2}|.)",
+        lambda m: bytes.fromhex(m[1].decode()) if len(m[1]) == 2 else m[1],
+        text.encode(),
+    )
+    return raw.decode(errors="replace")
 
 
 def kernel_of(op) -> str | None:
@@ -69,6 +79,12 @@ def kernel_of(op) -> str | None:
             return op.attributes["sym_name"].value
         op = op.parent
     return None
+
+
+def _margin(source: str, column: int) -> str:
+    """White space as wide as `source` before its `column`, a byte number from 1."""
+    before = source.encode()[: max(0, column - 1)].decode(errors="ignore")
+    return re.sub(r"[^\t]", " ", before)
 
 
 class CompileError(VertebraError):
@@ -89,7 +105,7 @@ class CompileError(VertebraError):
         inside = f" in kernel {self.kernel}" if self.kernel else ""
         lines = [f"{where}error{inside}: {self.message}"]
         if self.place and (source := linecache.getline(self.place.filename, self.place.line).rstrip()):
-            lines += [source, " " * (self.place.column - 1) + "^"]
+            lines += [source, _margin(source, self.place.column) + "^"]
         if self.fix:
             lines.append(f"fix: {self.fix}")
         return "\n".join(lines)

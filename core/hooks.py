@@ -4,9 +4,11 @@ A plugin is a module named under the entry-point group `vertebra`; the core name
 none of them.  Importing a plugin only declares: it touches no context and no device.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import re
 from pathlib import Path
 
 import attrs
@@ -88,29 +90,39 @@ def plugins() -> Plugins:
     broken = []
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
-            manager.register(entry.load(), name=entry.name)
+            module = entry.load()
+            if manager.register(module, name=entry.name):
+                manager.check_pending()
         except Exception as error:  # whatever a stranger's module does at import
+            if manager.has_plugin(entry.name) and isinstance(error, pluggy.PluginValidationError):
+                manager.unregister(name=entry.name)
             broken.append(Broken(entry.name, f"{type(error).__name__}: {error}"))
     return Plugins(manager, tuple(broken))
 
 
-def _by_name(hook: str, kind: str) -> dict[str, object]:
+def _by_name(hook: str, kind: str, attribute: str = "name") -> dict[str, object]:
     """name -> item; two plugins that claim one name are an error naming both."""
     items: dict[str, tuple[str, object]] = {}
     for plugin, item in plugins().collect(hook):
-        if item.name in items:
+        name = getattr(item, attribute, None)
+        if not isinstance(name, str):
             raise ConfigError(
-                f"{kind} {item.name!r} is declared by two plugins, {items[item.name][0]} and {plugin}",
+                f"plugin {plugin} gives a {type(item).__name__} as a {kind}, in {hook}",
+                fix=f"repair or uninstall it; a {kind} has a `{attribute}`",
+            )
+        if name in items:
+            raise ConfigError(
+                f"{kind} {name!r} is declared by two plugins, {items[name][0]} and {plugin}",
                 fix=f"uninstall one of them, or rename its {kind}",
             )
-        items[item.name] = (plugin, item)
+        items[name] = (plugin, item)
     return {name: item for name, (_, item) in items.items()}
 
 
 @functools.cache
 def dialects() -> dict[str, object]:
     """Dialect namespace -> dialect class."""
-    return {d.DIALECT_NAMESPACE: d for _, d in plugins().collect("vertebra_dialects")}
+    return _by_name("vertebra_dialects", "dialect", "DIALECT_NAMESPACE")
 
 
 @functools.cache
@@ -141,22 +153,33 @@ def commands() -> dict[str, object]:
 
 @functools.cache
 def fingerprint() -> str:
-    """Changes whenever an installed plugin's distribution or our own code does; part of cache keys."""
-    distributions = set()
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if entry.dist is not None:
-            distributions.add((entry.dist.name, entry.dist.version))
+    """Changes with the version of a plugin, of what it requires, and with our own code; part of cache keys."""
+    found = {e.dist.name: e.dist for e in importlib.metadata.entry_points(group=GROUP) if e.dist is not None}
+    versions = set()
+    for distribution in found.values():
+        versions |= _versions(distribution)
     sources = []
     for root in sorted(_source_roots()):
-        for path in sorted(root.rglob("*.py")):
+        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
             stat = path.stat()
             sources.append((str(path), stat.st_mtime_ns, stat.st_size))
-    return hashlib.sha256(repr((sorted(distributions), sources)).encode()).hexdigest()
+    return hashlib.sha256(repr((sorted(versions), sources)).encode()).hexdigest()
+
+
+def _versions(distribution) -> set[tuple[str, str]]:
+    """(name, version) of a distribution and of those installed that it always requires."""
+    versions = {(distribution.name, distribution.version)}
+    for requirement in distribution.requires or ():
+        if "extra ==" not in requirement:
+            name = re.match(r"[\w.-]+", requirement)[0]
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                versions.add((name, importlib.metadata.version(name)))
+    return versions
 
 
 def _source_roots() -> set[Path]:
-    """The folders of every loaded plugin, and of the packages of vertebra itself."""
-    modules = [module for _, module in plugins().manager.list_name_plugin()]
-    roots = {Path(m.__file__).parent for m in modules if getattr(m, "__file__", None)}
+    """The folder, or the file, of every loaded plugin, and the folders of vertebra's own packages."""
+    files = [(m, getattr(m, "__file__", None)) for _, m in plugins().manager.list_name_plugin()]
+    roots = {Path(file).parent if hasattr(m, "__path__") else Path(file) for m, file in files if file}
     here = Path(__file__).parent
     return roots | {here, here.parent / "dialects", here.parent / "lowering"}

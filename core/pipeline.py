@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from vertebra.core import hooks
-from vertebra.core.errors import CompileError, VertebraError
+from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.mlir import ir, passmanager
 from vertebra.core.target import Core, Pass, Target
 
@@ -40,7 +40,7 @@ def _resolve(name: str, seen: tuple[str, ...]) -> Target:
     known = hooks.targets()
     if name not in known or name in seen:
         chain = " -> ".join((*seen, name))
-        raise VertebraError(
+        raise ConfigError(
             f"target {chain} {'extends itself' if name in seen else 'does not exist'}",
             fix=f"install the plugin that declares it; installed targets: {', '.join(sorted(known))}",
         )
@@ -55,7 +55,13 @@ def passes_to(stage: str, core: Core) -> tuple[Pass, ...]:
     """The passes that make `stage` of the stage before it."""
     if stage == "linalg":
         return tuple(Pass(step.name, step.run) for step in hooks.lowerings())
-    return target_of(core).stages[stage]
+    target = target_of(core)
+    if stage not in target.stages:
+        raise ConfigError(
+            f"target {target.name} of core {core.name} has no passes for stage {stage}",
+            fix="its plugin must give them, or extend a target that has them",
+        )
+    return target.stages[stage]
 
 
 @functools.lru_cache(maxsize=64)

@@ -18,13 +18,20 @@ from vertebra.lowering.linalg_to_vector.plan import is_tensor, producer
 
 _ACCUMULATORS = 4  # independent chains hide the latency of the combining operation
 
-# Combiners that vector.reduction knows.
+# Combiners that vector.reduction turns into a tree; of float maxima it makes a chain.
 _KINDS = {
-    "arith.addf": "add", "arith.addi": "add", "arith.mulf": "mul", "arith.muli": "mul",
-    "arith.maxnumf": "maxnumf", "arith.minnumf": "minnumf", "arith.maximumf": "maximumf",
-    "arith.minimumf": "minimumf", "arith.maxsi": "maxsi", "arith.maxui": "maxui", "arith.minsi": "minsi",
-    "arith.minui": "minui", "arith.andi": "and", "arith.ori": "or", "arith.xori": "xor",
-}  # fmt: skip
+    "arith.addf": "add",
+    "arith.addi": "add",
+    "arith.mulf": "mul",
+    "arith.muli": "mul",
+    "arith.maxsi": "maxsi",
+    "arith.maxui": "maxui",
+    "arith.minsi": "minsi",
+    "arith.minui": "minui",
+    "arith.andi": "and",
+    "arith.ori": "or",
+    "arith.xori": "xor",
+}
 
 
 class Reduction:

@@ -35,10 +35,14 @@ class _Lowering:
     def __init__(self, build: Builder):
         self.build, self.table = build, build.table
         self.pointers = Pointers(build)
+        self._done: list[ir.Operation] = []
 
     def function(self, function) -> None:
         for block in function.regions[0].blocks:
             self._block(block)
+        # Not before: what is remembered by value must not meet a new value in the place of an old one.
+        for op in reversed(self._done):
+            op.erase()
 
     def _block(self, block: ir.Block) -> None:
         for view in list(block.operations):
@@ -52,9 +56,8 @@ class _Lowering:
                 continue
             result = lower(self, op)
             if result is not None:
-                old = op.results[0]
-                self.build.emitter.replace(old, result)
-            op.erase()
+                op.results[0].replace_all_uses_with(result)
+            self._done.append(op)
 
     # -- accesses of tts
 

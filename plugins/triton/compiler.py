@@ -7,7 +7,6 @@ import functools
 import json
 import re
 
-import attrs
 from triton._C.libtriton import ir, passes
 from triton.backends.compiler import BaseBackend, GPUTarget
 
@@ -29,7 +28,7 @@ def target_for(core: Core) -> GPUTarget:
 
 @functools.cache
 def _core_digest(core: Core) -> str:
-    return cache.key(attrs.asdict(core))
+    return cache.key(core)
 
 
 def make_ttir(module, options: VertebraOptions):

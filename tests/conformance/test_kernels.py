@@ -12,12 +12,15 @@ from . import (
     cases_casts,
     cases_control,
     cases_dot,
+    cases_indexing,
     cases_launch,
     cases_loops,
+    cases_masks,
     cases_math,
     cases_memory,
     cases_reduce,
     cases_shape,
+    cases_sizes,
     cases_strides,
 )
 from .case import check
@@ -27,7 +30,9 @@ FAMILIES = (
     cases_math,
     cases_casts,
     cases_memory,
+    cases_masks,
     cases_strides,
+    cases_indexing,
     cases_aliasing,
     cases_blocks,
     cases_control,
@@ -35,6 +40,7 @@ FAMILIES = (
     cases_reduce,
     cases_dot,
     cases_shape,
+    cases_sizes,
     cases_atomics,
     cases_launch,
 )

@@ -347,6 +347,23 @@ def addresses(table, out, n, B: tl.constexpr):
 
 
 @triton.jit
+def pointers_in_memory(table, out, n, B: tl.constexpr):
+    i = tl.arange(0, B)
+    p = tl.load(table.to(tl.pointer_type(tl.pointer_type(tl.float32))) + i, mask=i < n)
+    tl.store(table.to(tl.pointer_type(tl.pointer_type(tl.float32))) + i, p + 1, mask=i < n)
+    first = tl.load(table.to(tl.pointer_type(tl.pointer_type(tl.float32))))
+    tl.store(out + i, tl.load(p, mask=i < n, other=0.0) + tl.load(first))
+
+
+@triton.jit
+def halves(x, out, n, B: tl.constexpr):
+    i = tl.arange(0, B)
+    h = (x + i).to(tl.pointer_type(tl.float16))
+    s = (x + n).to(tl.pointer_type(tl.float16))
+    tl.store(out + i, tl.load(h + 1).to(tl.float32) + tl.load(s + 1).to(tl.float32))
+
+
+@triton.jit
 def booleans(x, out, n, B: tl.constexpr):
     i = tl.arange(0, B)
     tl.store(out + i, tl.load(x + i) > 0)

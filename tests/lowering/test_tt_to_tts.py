@@ -120,6 +120,8 @@ EXPECTED = {
     "descriptors": ["tts.load block bounded", "tts.store block bounded"],
     "descriptor_rows": [LOAD, "tt.load rows masked", STORE],
     "addresses": [LOAD, "tts.load rows", STORE],
+    "pointers_in_memory": [f"{LOAD} bounded", f"{STORE} bounded", "tt.load", "tts.load rows bounded", "tt.load", STORE],
+    "halves": ["tts.load rows", "tt.load", STORE],
     "booleans": [LOAD, STORE],
     "atomics": [LOAD, LOAD, "tt.atomic_rmw rows masked", LOAD, "tt.atomic_rmw strided", "tt.load", "tt.load",
                 "tt.atomic_cas"],

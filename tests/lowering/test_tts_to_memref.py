@@ -28,7 +28,12 @@ def test_no_memory_operation_is_left(name):
     left = {op.operation.name for op in operations(lowered(kernels.SOURCES[name]))}
     assert not any(op.startswith("tts.") for op in left)
     assert not left & {"tt.load", "tt.store", "tt.atomic_rmw", "tt.atomic_cas", "tt.addptr", "tt.int_to_ptr"}
-    assert left & {"bufferization.materialize_in_destination", "memref.store", "memref.atomic_rmw", "linalg.generic"}
+    assert left & {
+        "bufferization.materialize_in_destination",
+        "memref.store",
+        "memref.atomic_rmw",
+        "linalg.generic",
+    }
 
 
 def names(kernel) -> list[str]:
@@ -128,13 +133,17 @@ VECTORS = {
 @pytest.mark.parametrize("case", VECTORS)
 def test_vectors(case, host):
     args, expected = VECTORS[case]
-    np.testing.assert_array_equal(run(kernels.SOURCES[case.split()[0]], X, *args, shape=(B * 4,))[:B], expected())
+    np.testing.assert_array_equal(
+        run(kernels.SOURCES[case.split()[0]], X, *args, shape=(B * 4,))[:B], expected()
+    )
 
 
 ROWS, COLUMNS = I[:, None], I[None, :]
 
 
-@pytest.mark.parametrize("n, m, start", [(5, 7, 3), (16, 16, 0), (3, 40, 2), (40, 3, 39), (1, 1, 5), (17, 9, 16)])
+@pytest.mark.parametrize(
+    "n, m, start", [(5, 7, 3), (16, 16, 0), (3, 40, 2), (40, 3, 39), (1, 1, 5), (17, 9, 16)]
+)
 def test_wraps_in_both_dimensions(n, m, start, host):
     out = run(kernels.wrapped_both, X, n, m, start, shape=(B, B))
     expected = X[(start + ROWS) % n * m + (start + COLUMNS) % m]
@@ -186,6 +195,18 @@ def test_offsets_carried_as_a_tensor(host):
 def test_pointers_read_from_memory(host):
     table = X.ctypes.data + 4 * np.arange(B, dtype=np.int64)[::-1]
     np.testing.assert_array_equal(run(kernels.addresses, np.ascontiguousarray(table), 2), X[2 + I[::-1]])
+
+
+def test_tables_of_pointers(host):
+    table = np.ascontiguousarray(X.ctypes.data + 4 * np.arange(B, dtype=np.int64)[::-1])
+    expected = np.where(I < 5, X[I[::-1]], 0) + X[B]  # the first pointer has moved on by then
+    np.testing.assert_array_equal(run(kernels.pointers_in_memory, table, 5), expected)
+    np.testing.assert_array_equal(table, X.ctypes.data + 4 * (I[::-1] + (I < 5)))
+
+
+def test_pointers_to_another_type(host):
+    high = X.view(np.float16)[1::2].astype(np.float32)
+    np.testing.assert_array_equal(run(kernels.halves, X, 7), high[I] + high[7])
 
 
 @pytest.mark.parametrize("n, m", [(20, 18), (3, 3), (16, 40)])
