@@ -16,6 +16,7 @@ any number of threads may run disjoint ranges at once.
 The only symbols an object may leave undefined are memcpy, memmove and memset.
 """
 
+import operator
 import struct
 
 import numpy as np
@@ -29,7 +30,8 @@ _INTEGERS = {f"{sign}{bits}": bits for bits in (1, 8, 16, 32, 64) for sign in "i
 
 def bf16_bits(value: float) -> int:
     """The 16 bits of `value` rounded to bfloat16, ties to even; NaN stays a quiet NaN."""
-    (word,) = struct.unpack("<I", np.float32(value).tobytes())
+    with np.errstate(over="ignore"):
+        (word,) = struct.unpack("<I", np.float32(value).tobytes())
     if word & 0x7FFFFFFF > 0x7F800000:
         return (word >> 16) | 0x40
     return (word + 0x7FFF + (word >> 16 & 1)) >> 16
@@ -39,10 +41,11 @@ def scalar_bits(type_name: str, value: int | float) -> int:
     """The slot of scalar `value` of Triton type `type_name`, as an unsigned 64-bit integer.
 
     Integers are stored modulo 2**64, so that a signed value reads back at its own width.
-    Raises KeyError for a type that has no scalar form.
+    Raises KeyError for a type that has no scalar form, TypeError for a value that is no integer
+    where one is due, OverflowError for a float that the type cannot hold.
     """
     if type_name in _INTEGERS:
-        return int(value) & 0xFFFF_FFFF_FFFF_FFFF
+        return operator.index(value) & 0xFFFF_FFFF_FFFF_FFFF
     if type_name == "bf16":
         return bf16_bits(value)
     fmt, width = {"fp16": ("e", 2), "fp32": ("f", 4), "f32": ("f", 4), "fp64": ("d", 8)}[type_name]

@@ -7,9 +7,22 @@ a thread keeps its context between compilations.
 import threading
 
 from vertebra.core import hooks
+from vertebra.core.errors import ConfigError, VertebraError
 from vertebra.core.mlir import ir
 
 _local = threading.local()
+
+
+def _load(name: str, dialect) -> None:
+    try:
+        dialect.load()
+    except VertebraError:
+        raise
+    except Exception as error:  # whatever a stranger's dialect does
+        raise ConfigError(
+            f"dialect {name} cannot be loaded: {type(error).__name__}: {error}",
+            fix="repair or uninstall its plugin; `vertebra plugins` lists all",
+        ) from error
 
 
 def context():
@@ -18,7 +31,7 @@ def context():
         ctx = ir.Context()
         ctx.enable_multithreading(False)
         with ctx, ir.Location.unknown():
-            for dialect in hooks.dialects().values():
-                dialect.load()
+            for name, dialect in hooks.dialects().items():
+                _load(name, dialect)
         _local.context = ctx
     return _local.context

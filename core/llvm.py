@@ -96,6 +96,7 @@ def optimize(text: str, target, level: int = 2, *, vectorize: bool = False) -> M
         ) from None
     tuning = binding.create_pipeline_tuning_options(speed_level=level)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_interleaving = vectorize
+    tuning.loop_unrolling = False
     builder = binding.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(ref, builder)
     return Module(ref, kernels, bool(_INLINE_ASSEMBLY.search(text)))

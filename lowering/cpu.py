@@ -64,7 +64,13 @@ CPU_STAGES = {
         Pass("widen-carried-masks", byte_masks.widen_carried_masks),
         Pass("linalg-to-vector", _vectorise),
         Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
-        Pass("bufferise", "one-shot-bufferize{allow-return-allocs-from-loops=true}"),
+        # An scf.if of tensors that start as tensor.empty, whose layout bufferisation does not know, would
+        # otherwise get unknown strides, which vector transfers cannot take.
+        Pass(
+            "bufferise",
+            "one-shot-bufferize{allow-return-allocs-from-loops=true"
+            " unknown-type-conversion=identity-layout-map}",
+        ),
         Pass("carried-buffers", carried_buffers.place_carried_buffers),
         Pass("copies-to-vector", _copies),
         Pass("leftovers-to-loops", "convert-linalg-to-loops,canonicalize,cse"),

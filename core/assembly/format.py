@@ -68,7 +68,7 @@ def _kind(cls) -> Kind:
     if isinstance(cls, type):
         if issubclass(cls, EnumAttr):
             return Kind(
-                r"\w+",
+                r"\w+(?:\|\w+)*",  # several keywords where the enumeration is a set of bits
                 lambda keyword: f"{cls.cases[keyword]} : i32",
                 lambda value: cls.keywords[int(value.partition(" ")[0])],
             )

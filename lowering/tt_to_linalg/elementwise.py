@@ -3,7 +3,7 @@
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import pattern
 from vertebra.core.mlir import arith, math
-from vertebra.dialects import tt
+from vertebra.dialects import tt, ttg
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.libdevice import FUNCTIONS, base_name, high_product
 from vertebra.lowering.tt_to_linalg.shape import is_value
@@ -90,6 +90,12 @@ def assume_to_nothing(op):
     return []
 
 
+@pattern(ttg.BarrierOp)
+def barrier_to_nothing(op):
+    """One thread runs a program from its beginning to its end, so everything is in order."""
+    return []
+
+
 PATTERNS = (
     bitcast_to_bitcast,
     clampf_to_min_max,
@@ -101,4 +107,5 @@ PATTERNS = (
     inline_asm_is_refused,
     print_is_refused,
     assume_to_nothing,
+    barrier_to_nothing,
 )

@@ -38,7 +38,7 @@ class Poly:
         return self._hash
 
     def __add__(self, other):
-        if other is 0:  # noqa: F632 - the commonest case by far
+        if other == 0:  # the commonest case by far
             return self
         terms = dict(self.terms)
         for monomial, factor in _terms(other).items():

@@ -106,17 +106,18 @@ class Masks:
         if not shape or not _wide(op.operands[0].type.element_type):
             return None
         predicate = _NAMES[ir.IntegerAttr(op.attributes["predicate"]).value]
-        unsigned = predicate[0] == "u"
-        left, right = (self.analysis.form(operand, unsigned) for operand in op.operands)
-        if left.is_uniform:
+        left, right = op.operands
+        if self.analysis.form(left).is_uniform:
             left, right, predicate = right, left, _SWAPPED[predicate]
+        unsigned = predicate[0] == "u"
+        # An index keeps its sign, since `i - low` may be below 0: a huge number then, beyond any bound.
+        left, right = self.analysis.form(left), self.analysis.form(right, unsigned)
         if not (left.is_linear and right.is_linear) or predicate == "ne":
             return None
         if not unsigned:
             return self._interval(forms.add(self.table, left, forms.scale(right, -1)), predicate)
         if predicate not in ("ult", "ule") or not right.is_uniform:
             return None
-        # Both sides are taken as they are without a sign; a difference below zero is a huge number then.
         low = self._interval(left, "sge")
         high = self._interval(forms.add(self.table, left, forms.scale(right, -1)), "s" + predicate[1:])
         return low and high and intersect(self.table, low, high)

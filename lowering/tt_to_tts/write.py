@@ -30,12 +30,12 @@ class Writer(Emitter):
         return self._form(form, place)[0]
 
     def lookup(self, term: Term, size: int, at) -> ir.Value:
-        """The part of a dimension that has no stride, as a tensor of `size` offsets."""
+        """One dimension's part of the offsets, as a tensor of `size` of them."""
         place = Place.of(at)
-        if len(term.lookup) == 1 and term.lookup[0][1] == 1 and term.wrap is None:
+        if len(term.lookup) == 1 and term == Term(lookup=((term.lookup[0][0], 1),)):
             value, depth = self.tensor(term.lookup[0][0], place)
             return self._flat(value, depth, place)[0]
-        return self._sum([*self._line_parts(term._replace(stride=0), place, size)], place)[0]
+        return self._sum([*self._line_parts(term, place, size)], place)[0]
 
     def addresses(self, state: Pointers, kind: ir.Type, at) -> ir.Value:
         """The addresses of a tensor of pointers, as a tensor of i64."""

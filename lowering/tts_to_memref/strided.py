@@ -22,7 +22,9 @@ def load(
     def piece(view: View, part: Bounds | None, at) -> None:
         target = buffer
         if part is not None:
-            lows, sizes = [lo for lo, _ in part], [hi - lo for lo, hi in part]
+            lows, sizes = _window(build.table, part, where.shape)
+            if 0 in sizes:
+                return
             view, target = build.subview(view, lows, sizes, at), build.subview(buffer, lows, sizes, at)
         build.op("memref.copy", [], [view.value, target.value], at)
 
@@ -39,12 +41,20 @@ def store(build: Builder, where: Addresses, bounds: Bounds | None, value: ir.Val
     def piece(view: View, part: Bounds | None, at) -> None:
         source = value
         if part is not None:
-            lows, sizes = [lo for lo, _ in part], [hi - lo for lo, hi in part]
+            lows, sizes = _window(build.table, part, where.shape)
+            if 0 in sizes:
+                return
             view, source = build.subview(view, lows, sizes, at), build.extract_slice(value, lows, sizes, at)
         operands = [source, view.value]
         build.op("bufferization.materialize_in_destination", [], operands, at, writable=ir.UnitAttr.get())
 
     _pieces(build, where, bounds, piece, at)
+
+
+def _window(table: Table, bounds: Bounds, shape: list[int]) -> tuple[list[Expr], list[Expr]]:
+    """Offsets and sizes of a subview; an empty one must not start at the very end, which MLIR rejects."""
+    lows = [table.apply("min", lo, size - 1) for (lo, _), size in zip(bounds, shape, strict=True)]
+    return lows, [hi - lo for lo, hi in bounds]
 
 
 def _pieces(build: Builder, where: Addresses, bounds: Bounds | None, piece: Callable, at) -> None:

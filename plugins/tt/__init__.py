@@ -7,9 +7,10 @@ from vertebra.core.target import Lowering, Phase
 @hookimpl
 def vertebra_dialects():
     from vertebra.dialects.tt import Tt
+    from vertebra.dialects.ttg import Ttg
     from vertebra.dialects.tts import Tts
 
-    return [Tt, Tts]
+    return [Tt, Ttg, Tts]
 
 
 @hookimpl

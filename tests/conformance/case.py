@@ -23,7 +23,7 @@ class Case:
         arguments, by name; returns {output's name: values}.  All other arrays must stay unchanged.
     ulps, atol: tolerance, see `arrays.check_close`.
     canonical: applied to got and wanted values first, where their order is not defined.
-    interpretable: Triton's interpreter knows what the kernel uses.
+    interpretable: Triton's interpreter knows what the kernel uses (of bfloat16 it computes with the bits).
     """
 
     id: str

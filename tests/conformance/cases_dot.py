@@ -167,12 +167,12 @@ CASES = [
     dot_case("f32", "f32", 32, 64, 16, ulps=16),
     dot_case("f64", "f64", atol=1e-14),
     dot_case("f16", "f32"),
-    dot_case("f16", "f16", ulps=4, atol=0.03, interpretable=False),  # the interpreter has no out_dtype
+    dot_case("f16", "f16", ulps=4, atol=0.03),
     dot_case("bf16", "f32", interpretable=False),  # the interpreter multiplies the bits
     dot_case("i8", "i32"),
     dot_case("i8", "i32", 16, 32, 64),
-    dot_case("f32", "f32", 1, 16, 16, interpretable=False),  # the interpreter, as GPUs, wants 16 rows
-    dot_case("f32", "f32", 2, 4, 8, interpretable=False),
+    dot_case("f32", "f32", 1, 16, 16),
+    dot_case("f32", "f32", 2, 4, 8),
     Case(
         id="dot-accumulators",
         kernel=accumulate,

@@ -193,7 +193,6 @@ CASES = [
         args={"x": normal("f32", 70), "out": output("f32", 70), "n": 70},
         meta={"BLOCK": 32},
         expect=lambda x, **_: {"out": 2 * x},
-        interpretable=True,
     ),
     *(
         Case(

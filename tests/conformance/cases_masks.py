@@ -158,7 +158,6 @@ CASES = [
         meta={"BLOCK": 32},
         expect=unsigned_reference,
         ulps=0,
-        interpretable=False,  # the interpreter compares them as signed numbers
     ),
     *(
         Case(

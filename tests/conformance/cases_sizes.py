@@ -71,7 +71,6 @@ def product_case(m, n, k, dtype="f32"):
         expect=expect,
         ulps=16,
         atol=1e-4,
-        interpretable=min(m, n, k) >= 16,  # the interpreter, as GPUs, wants 16 of each
     )
 
 

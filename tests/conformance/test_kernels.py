@@ -14,6 +14,7 @@ from . import (
     cases_dot,
     cases_indexing,
     cases_launch,
+    cases_library,
     cases_loops,
     cases_masks,
     cases_math,
@@ -41,6 +42,7 @@ FAMILIES = (
     cases_dot,
     cases_shape,
     cases_sizes,
+    cases_library,
     cases_atomics,
     cases_launch,
 )

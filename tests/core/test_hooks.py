@@ -1,73 +1,277 @@
 """The plugin manager, on plugins that are made here: broken ones, rivals, and strangers' hooks."""
 
 import importlib.metadata
+import subprocess
 import sys
-import textwrap
+import threading
 import types
 
+import attrs
 import pytest
 
-from vertebra.core import hooks, pipeline
+from vertebra.core import context, hooks, pipeline
 from vertebra.core.errors import CompileError, ConfigError
 from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Core, Lowering, Pass, Phase, Target, VectorUnit
 
-CACHED = ("plugins", "dialects", "lowerings", "cores", "targets", "runtimes", "commands", "fingerprint")
+CACHED = (
+    hooks.plugins,
+    hooks.dialects,
+    hooks.lowerings,
+    hooks.cores,
+    hooks.targets,
+    hooks.runtimes,
+    hooks.commands,
+    hooks.fingerprint,
+)
 
 
+@attrs.frozen
 class Entry:
-    """What `importlib.metadata.entry_points` gives: a name, and how to load it."""
+    """What `importlib.metadata.entry_points` gives for one plugin."""
 
-    dist = None
+    name: str
+    module: object
+    dist: object = None
 
-    def __init__(self, name, load):
-        self.name = name
-        self.load = load
-
-
-def plugin(**implementations) -> types.ModuleType:
-    """A module whose hook `vertebra_<name>` returns (or calls) what is given for <name>."""
-    module = types.ModuleType("made_here")
-    for name, value in implementations.items():
-
-        def implementation(value=value):
-            return value() if callable(value) else value
-
-        # pluggy takes a parameter for one that the hook gives.
-        implementation.__defaults__, implementation.__code__ = None, (lambda: None).__code__
-        function = types.FunctionType(_returner(value).__code__, globals(), name, None, _returner(value).__closure__)
-        setattr(module, f"vertebra_{name}", hookimpl(function))
-    return module
+    def load(self):
+        if isinstance(self.module, Exception):
+            raise self.module
+        return self.module
 
 
-def _returner(value):
+def returner(value):
     def returned():
-        return value() if callable(value) else value
+        if isinstance(value, Exception):
+            raise value
+        return value
 
     return returned
 
 
+def plugin(**implementations) -> types.ModuleType:
+    """A module whose hook `vertebra_<name>` returns (or raises) what is given for <name>."""
+    module = types.ModuleType("made_here")
+    for name, value in implementations.items():
+        setattr(module, f"vertebra_{name}", hookimpl(returner(value)))
+    return module
+
+
 @pytest.fixture
 def install(monkeypatch):
-    """Replaces all installed plugins by (name -> module, or exception that its import raises)."""
+    """Replaces all installed plugins by name=module; an exception stands for an import that raises it."""
 
-    def clear():
-        for name in CACHED:
-            getattr(hooks, name).cache_clear()
-
-    def installed(**modules):
-        def loader(module):
-            def load():
-                if isinstance(module, Exception):
-                    raise module
-                return module
-
-            return load
-
-        entries = [Entry(name, loader(module)) for name, module in modules.items()]
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
-        clear()
+    def installed(*entries: Entry, **modules):
+        found = [*entries, *(Entry(name, module) for name, module in modules.items())]
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
+        monkeypatch.setattr(context, "_local", threading.local())  # whose context knows other dialects
+        for function in CACHED:
+            function.cache_clear()
 
     yield installed
     monkeypatch.undo()
-    clear()
+    for function in CACHED:
+        function.cache_clear()
+
+
+def core(name: str, target: str = "toy") -> Core:
+    return Core(
+        name=name, target=target, arch="riscv64", triple="riscv64-linux-gnu", isa="rv64gcv", vector=VectorUnit(256)
+    )
+
+
+def test_our_own_plugins_come_through_entry_points():
+    names = {name for name, _ in hooks.plugins().manager.list_name_plugin()}
+    assert names == {e.name for e in importlib.metadata.entry_points(group="vertebra")} != set()
+    assert hooks.plugins().broken == ()
+
+
+def test_the_core_imports_no_plugin():
+    """Nor a lowering or a dialect, in a process that asks for nothing."""
+    program = (
+        "import sys, vertebra.core.compile, vertebra.core.select, vertebra.core.cli\n"
+        "print(*(m for m in sys.modules if m.startswith(('vertebra.plugins', 'vertebra.lowering', 'vertebra.dialects'))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_plugin_that_fails_to_import_is_recorded_and_the_others_work(install):
+    install(bad=ImportError("no module named nope"), good=plugin(cores=[core("a")]))
+    assert hooks.plugins().broken == (hooks.Broken("bad", "ImportError: no module named nope"),)
+    assert list(hooks.cores()) == ["a"]
+
+
+def test_a_plugin_with_a_misspelt_hook_is_recorded_and_gives_nothing(install):
+    install(bad=plugin(core=[core("b")], cores=[core("c")]), good=plugin(cores=[core("a")]))
+    (broken,) = hooks.plugins().broken
+    assert broken.name == "bad"
+    assert "vertebra_core" in broken.reason
+    assert list(hooks.cores()) == ["a"]
+
+
+def test_a_plugin_whose_hook_wants_what_there_is_not_is_recorded_and_gives_nothing(install):
+    bad = plugin(targets=[Target("t")])
+    bad.vertebra_cores = hookimpl(lambda machine: [core("b")])
+    install(bad=bad, good=plugin(cores=[core("a")]))
+    (broken,) = hooks.plugins().broken
+    assert "machine" in broken.reason
+    assert list(hooks.cores()) == ["a"]
+    assert hooks.targets() == {}
+
+
+def test_two_plugins_of_one_name_are_recorded(install):
+    install(Entry("twice", plugin(cores=[core("a")])), Entry("twice", plugin(cores=[core("b")])))
+    (broken,) = hooks.plugins().broken
+    assert broken.name == "twice"
+    assert list(hooks.cores()) == ["a"]
+
+
+@pytest.mark.parametrize("kind", ["core", "target", "runtime", "command"])
+def test_two_plugins_that_claim_one_name_are_both_named(install, kind):
+    item = types.SimpleNamespace(name="k9")
+    install(left=plugin(**{f"{kind}s": [item]}), right=plugin(**{f"{kind}s": [item]}))
+    with pytest.raises(ConfigError, match=f"{kind} 'k9' is declared by two plugins, left and right"):
+        getattr(hooks, f"{kind}s")()
+
+
+def test_two_plugins_that_claim_one_dialect_are_both_named(install):
+    dialect = types.SimpleNamespace(DIALECT_NAMESPACE="tile")
+    install(left=plugin(dialects=[dialect]), right=plugin(dialects=[dialect]))
+    with pytest.raises(ConfigError, match="dialect 'tile' is declared by two plugins, left and right"):
+        hooks.dialects()
+
+
+def test_a_hook_that_raises_names_its_plugin(install):
+    install(bad=plugin(cores=ZeroDivisionError("by zero")))
+    with pytest.raises(ConfigError, match="plugin bad fails in vertebra_cores: ZeroDivisionError: by zero") as caught:
+        hooks.cores()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_an_error_that_a_hook_raises_on_purpose_passes(install):
+    install(careful=plugin(cores=ConfigError("set VERTEBRA_BOARD", fix="export it")))
+    with pytest.raises(ConfigError, match="^set VERTEBRA_BOARD"):
+        hooks.cores()
+
+
+@pytest.mark.parametrize("answer", [None, 5], ids=str)
+def test_a_hook_that_gives_no_list_names_its_plugin(install, answer):
+    install(bad=plugin(cores=answer))
+    with pytest.raises(ConfigError, match="plugin bad fails in vertebra_cores: TypeError"):
+        hooks.cores()
+
+
+def test_a_hook_that_gives_something_else_names_its_plugin(install):
+    install(bad=plugin(cores=["spacemit-x60"]))
+    with pytest.raises(ConfigError, match="plugin bad gives a str as a core"):
+        hooks.cores()
+
+
+def test_items_are_in_order_of_their_plugins_and_lowerings_in_order_of_their_phases(install):
+    def step(name: str, phase: Phase) -> Lowering:
+        return Lowering(name, phase, "canonicalize")
+
+    install(
+        z=plugin(cores=[core("z1"), core("z0")], lowerings=[step("z-lower", Phase.LOWER), step("z-first", Phase.STRUCTURE)]),
+        a=plugin(cores=[core("a")], lowerings=[step("a-last", Phase.FINISH), step("a-lower", Phase.LOWER)]),
+    )
+    assert list(hooks.cores()) == ["a", "z1", "z0"]
+    assert [s.name for s in hooks.lowerings()] == ["z-first", "a-lower", "z-lower", "a-last"]
+
+
+# -- targets that extend targets
+
+
+def passes(*names: str) -> tuple[Pass, ...]:
+    return tuple(Pass(name, "canonicalize") for name in names)
+
+
+def test_a_target_takes_the_stages_that_it_leaves_out_from_the_one_it_extends(install):
+    install(
+        base=plugin(targets=[Target("base", stages={"vector": passes("v"), "llvm": passes("l")})]),
+        mid=plugin(targets=[Target("mid", extends="base", stages={"llvm": passes("m")})]),
+        top=plugin(targets=[Target("top", extends="mid", stages={})]),
+    )
+    found = pipeline.target_of(core("c", target="top"))
+    assert {stage: [p.name for p in steps] for stage, steps in found.stages.items()} == {"vector": ["v"], "llvm": ["m"]}
+
+
+def test_a_target_that_extends_a_missing_one_says_what_there_is(install):
+    install(toy=plugin(targets=[Target("toy", extends="rvv9")]), host=plugin(targets=[Target("host")]))
+    with pytest.raises(ConfigError, match=r"target toy -> rvv9 does not exist\n.*installed targets: host, toy"):
+        pipeline.target_of(core("c"))
+
+
+def test_targets_that_extend_each_other_are_refused(install):
+    install(toy=plugin(targets=[Target("toy", extends="other"), Target("other", extends="toy")]))
+    with pytest.raises(ConfigError, match="target toy -> other -> toy extends itself"):
+        pipeline.target_of(core("c"))
+
+
+def test_a_target_without_a_stage_is_refused(install):
+    install(toy=plugin(targets=[Target("toy", stages={"vector": ()})]))
+    with pytest.raises(ConfigError, match="target toy of core c has no passes for stage llvm"):
+        pipeline.passes_to("llvm", core("c"))
+
+
+def test_a_broken_lowering_of_a_plugin_is_a_compile_error(install):
+    def run(module, core, options):
+        raise ZeroDivisionError("by zero")
+
+    install(
+        toy=plugin(targets=[Target("toy", stages={})], lowerings=[Lowering("toy-to-linalg", Phase.LOWER, run)])
+    )
+    from vertebra.core.compile import render
+
+    with pytest.raises(CompileError, match="in pass toy-to-linalg: ZeroDivisionError: by zero"):
+        render("func.func @k() { return }", "linalg", core("c"))
+
+
+# -- the fingerprint
+
+
+@attrs.frozen
+class Distribution:
+    name: str
+    version: str
+    requires: tuple = ()
+
+
+def test_the_fingerprint_follows_versions_of_plugins_and_of_what_they_require(install, monkeypatch):
+    module = plugin()
+    versions = {"llvmlite": "0.50.0"}
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: versions[name])
+
+    def fingerprint(version: str, requires=("llvmlite>=0.50", 'pytest>=8; extra == "test"')) -> str:
+        install(Entry("toy", module, Distribution("toy", version, requires)))
+        return hooks.fingerprint()
+
+    first = fingerprint("1.0")
+    assert fingerprint("1.0") == first
+    assert fingerprint("1.1") != first
+    versions["llvmlite"] = "0.51.0"
+    assert fingerprint("1.0") != first
+
+
+def test_the_fingerprint_follows_the_code_of_a_plugin(install, tmp_path):
+    package, lone = plugin(), plugin()
+    (tmp_path / "package").mkdir()
+    package.__file__, package.__path__ = str(tmp_path / "package" / "__init__.py"), [str(tmp_path / "package")]
+    lone.__file__ = str(tmp_path / "lone.py")
+    files = [tmp_path / "package" / "__init__.py", tmp_path / "package" / "inner.py", tmp_path / "lone.py"]
+    stranger = tmp_path / "stranger.py"
+    for file in (*files, stranger):
+        file.write_text("")
+
+    def fingerprint() -> str:
+        install(package=package, lone=lone)
+        return hooks.fingerprint()
+
+    seen = {fingerprint()}
+    for file in files:
+        file.write_text("x = 1")
+        seen.add(fingerprint())
+    assert len(seen) == 4
+    stranger.write_text("x = 1")
+    assert fingerprint() in seen

@@ -162,6 +162,27 @@ def gather(x, index, out, n, B: tl.constexpr):
 
 
 @triton.jit
+def gather_around(x, index, out, n, B: tl.constexpr):
+    i = tl.arange(0, B)
+    at = tl.load(index + i)
+    tl.store(out + i, tl.load(x + (3 * i + at + (i + n) % 5)) + tl.load(x + at * 2 + i))
+
+
+@triton.jit
+def never(x, out, n, B: tl.constexpr):
+    i = tl.arange(0, B)
+    tl.store(out + i, tl.load(x + i + 1000 * n, mask=i >= B, other=4.0), mask=i < n)
+    tl.store(out + i + 1000 * n, tl.load(x + i), mask=i > B)
+
+
+@triton.jit
+def unsigned_window(x, out, n, m, B: tl.constexpr):
+    i = tl.arange(0, B) - m
+    mask = i.to(tl.uint32, bitcast=True) < n.to(tl.uint32, bitcast=True)
+    tl.store(out + tl.arange(0, B), tl.load(x + i, mask=mask, other=-1.0))
+
+
+@triton.jit
 def gather_rows(x, index, out, m, B: tl.constexpr):
     i = tl.arange(0, B)
     at = tl.load(index + i)

@@ -1,5 +1,7 @@
 """Memory operations as memref operations: what is left of them, and the numbers that the host gives."""
 
+import functools
+
 import access_kernels as kernels
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ B = 16
 X = np.arange(1, 1001, dtype=np.float32)
 
 
+@functools.cache  # operations die with their module
 def lowered(kernel):
     """The module of `kernel` after tts-to-memref; computing operations are still tt's."""
     module = assembly.parse(assembly.print_module(structured(kernel)), context())
@@ -114,6 +117,9 @@ VECTORS = {
     "uniform_mask on": ((4,), lambda: X[I]),
     "tensor_other": ((6,), lambda: np.where(I < 6, X[I], I)),
     "unsigned_mask": ((6,), lambda: np.where(I < 6, X[I], 0)),
+    "unsigned_window": ((9, 3), lambda: np.r_[[-1] * 3, X[:9], [-1] * 4]),
+    "unsigned_window below": ((30, -3), lambda: X[I + 3]),
+    "never": ((9,), lambda: np.where(I < 9, 4, 0)),
     "backwards": ((16,), lambda: X[I]),
     "wrapped": ((7, 3), lambda: X[(3 + I) % 7]),
     "wrapped once": ((11, 8), lambda: X[(8 + I) % 11]),
@@ -164,6 +170,12 @@ def test_gather_and_scatter(n, host):
     expected = np.zeros(B, np.float32)
     expected[index[:n]] = X[: min(n, B)]
     np.testing.assert_array_equal(run(kernels.scatter, X, index, n), expected)
+
+
+def test_lookups_on_top_of_strides(host):
+    index = np.random.default_rng(0).permutation(B).astype(np.int32)
+    expected = X[3 * I + index + (I + 2) % 5] + X[2 * index + I]
+    np.testing.assert_array_equal(run(kernels.gather_around, X, index, 2), expected)
 
 
 def test_rows_by_number(host):

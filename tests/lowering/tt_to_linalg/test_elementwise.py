@@ -143,3 +143,15 @@ def test_what_cannot_run_is_refused(op, message):
     with context(), ir.Location.unknown(), pytest.raises(CompileError, match=message) as caught:
         lowered(text)
     assert caught.value.fix
+
+
+def test_barriers_vanish():
+    x = floats(16)
+    text = """
+        func.func @f(%x: tensor<16xf32>) -> tensor<16xf32> {
+          ttg.barrier all
+          %y = arith.addf %x, %x : tensor<16xf32>
+          ttg.barrier local|global_write
+          return %y : tensor<16xf32>
+        }"""
+    np.testing.assert_array_equal(run(text, x, out=[((16,), np.float32)]), x + x)
