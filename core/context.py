@@ -11,6 +11,7 @@ from vertebra.core.errors import ConfigError, VertebraError
 from vertebra.core.mlir import ir
 
 _local = threading.local()
+_loading = threading.Lock()  # two threads that define dialects at once crash the process
 
 
 def _load(name: str, dialect) -> None:
@@ -30,7 +31,7 @@ def context():
     if not hasattr(_local, "context"):
         ctx = ir.Context()
         ctx.enable_multithreading(False)
-        with ctx, ir.Location.unknown():
+        with _loading, ctx, ir.Location.unknown():
             for name, dialect in hooks.dialects().items():
                 _load(name, dialect)
         _local.context = ctx

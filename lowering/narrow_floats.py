@@ -4,6 +4,8 @@ Each operation is widened to f32 and rounded back, so results are those of the n
 type, rounded once.  Conversions that the unit lacks become integer arithmetic.
 """
 
+import operator
+
 from vertebra.core.mlir import ir, passmanager
 from vertebra.core.target import VectorUnit
 from vertebra.lowering.math_to_arith.emit import Expr, Shape, select, wrap
@@ -29,20 +31,30 @@ def widen_arithmetic(module, unit: VectorUnit) -> None:
     for op in _narrow_operations(module):
         if op.name in ("arith.extf", "arith.truncf"):
             _convert(op, unit)
+    if any(t in unit.conversion for t in lacking):
+        for op in _operations(module, tuple(_EXTREMES)):
+            _compare(op)
 
 
-def _narrow_operations(module) -> list:
+def _operations(module, names: tuple[str, ...]) -> list:
+    """Those whose names begin with one of `names`."""
     found = []
 
     def visit(op):
-        if op.name.startswith(("arith.", "math.", "vector.reduction")) and any(
-            _element(v.type) in NARROW for v in (*op.operands, *op.results)
-        ):
+        if op.name.startswith(names):
             found.append(op.operation)
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(visit)
     return found
+
+
+def _narrow_operations(module) -> list:
+    return [
+        op
+        for op in _operations(module, ("arith.", "math.", "vector.reduction"))
+        if any(_element(v.type) in NARROW for v in (*op.operands, *op.results))
+    ]
 
 
 def _widen(op, lacking: list[str]) -> None:
@@ -71,6 +83,21 @@ def _convert(op, unit: VectorUnit) -> None:
         else:
             single = _round_to_odd(x) if source == "f64" else x
             new = single.to(narrow) if narrow in unit.conversion else _TRUNCATE[narrow](single)
+        op.results[0].replace_all_uses_with(new.value)
+    op.erase()
+
+
+def _compare(op) -> None:
+    """maxnumf or minnumf as comparisons.
+
+    LLVM turns maxnum of two widened values into maxnum of the narrow ones, for which it then
+    calls the C library, lane by lane; narrow comparisons it widens again.  x86 has no instruction
+    that drops NaN, so there the code is the same.
+    """
+    with ir.InsertionPoint(op), op.location:
+        shape = Shape(op.results[0].type)
+        x, y = (wrap(v, shape) for v in op.operands)
+        new = select(y.is_nan(), x, select(_EXTREMES[op.name](x, y), x, y))
         op.results[0].replace_all_uses_with(new.value)
     op.erase()
 
@@ -144,5 +171,6 @@ def _round_to_odd(x: Expr) -> Expr:
     return select(x.is_nan(), single, result.from_bits())
 
 
+_EXTREMES = {"arith.maxnumf": operator.gt, "arith.minnumf": operator.lt}
 _EXTEND = {"f16": _extend_f16, "bf16": _extend_bf16}
 _TRUNCATE = {"f16": _truncate_f16, "bf16": _truncate_bf16}

@@ -236,7 +236,7 @@ def in_bounds(b: Builder, idx: list[Chunk], low: list, high: list, sizes: list[i
     """
     mask = None
     for i, lo, hi, size in zip(idx, low, high, sizes, strict=True):
-        if not (isinstance(hi, int) and hi >= size):
+        if not (isinstance(hi, int) and hi >= size) and not same(getattr(i, "below", None), hi):
             inside = b.within(i, uniform(b, hi))
             mask = b.both(mask, inside)
         if not (isinstance(lo, int) and lo <= 0):

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 from vertebra.core.mlir import ir
-from vertebra.lowering.linalg_to_vector.access import (
-    shape_of,
-)
+from vertebra.lowering.linalg_to_vector.access import same, shape_of
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
-from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
+from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
 from vertebra.lowering.linalg_to_vector.plan import (
     SAME,
     WHOLE,
@@ -74,28 +72,64 @@ def survey(plan: Plan, value) -> tuple[list, int]:
     return types, cost
 
 
-def vector_nest(scope: Scope, sizes: list[int], width: int, inits: list, body: Callable) -> list:
+def vector_nest(
+    scope: Scope,
+    sizes: list[int],
+    width: int,
+    inits: list,
+    body: Callable,
+    limits: list | None = None,
+    inside: bool = False,
+) -> list:
     """Loops over `sizes`; the last dimension goes in chunks of `width` lanes, then smaller ones.
 
-    body(evaluator, idx, carried) returns the next carried values.
+    body(evaluator, idx, carried) returns the next carried values.  limits, inside: as in `nest`;
+    in the last dimension whole chunks below the limit come first, without masks.
     """
     if not sizes:
         return body(scope.evaluator(1), [], inits)
     b = scope.builder(width)
+    limit = limits[-1] if limits else None
+    runs = pieces(sizes[-1], width)
+    split = None
+    if limit is not None and runs[0][1] > width:
+        split = whole_chunks(b, limit, runs[0][1], width)
 
     def row(idx: list[Chunk], carried: list) -> list:
-        for start, stop, lanes in pieces(sizes[-1], width):
+        known = all(cut is None or i.below is not None for i, cut in zip(idx, limits or [], strict=False))
+        for start, stop, lanes in runs:
             step = scope.builder(lanes)
 
             def chunk(i, inner, lanes=lanes, step=step):
-                evaluator = scope.evaluator(lanes)
-                last = i if lanes == 1 else Affine(i, step.const(1))
-                return body(evaluator, [*idx, last], inner)
+                last = i if lanes == 1 else Affine(i, step.const(1), i.below)
+                return body(scope.evaluator(lanes), [*idx, last], inner)
 
+            if split is not None and known and start == 0:
+                carried = loop(b, 0, split, lanes, carried, chunk, below=limit)
+                start = split
+                if inside and stop == sizes[-1]:
+                    stop = limit
             carried = loop(b, start, stop, lanes, carried, chunk)
         return carried
 
-    return nest(b, sizes[:-1], inits, row)
+    return nest(b, sizes[:-1], inits, row, limits[:-1] if limits else None, inside)
+
+
+def limits_of(scope: Scope, values: list, dims: list[int]) -> list:
+    """For each of `dims`, where the loads that computing `values` moves into the loop begin to be masked.
+
+    An index value that such a load uses as its upper bound, or None.
+    """
+    found: list = [None] * len(dims)
+    for value in values:
+        for op, aligned in scope.plan.inlined_loads(value):
+            load = scope.plan.loads[op]
+            if not aligned or load.other is None:
+                continue
+            for k, d in enumerate(dims):
+                if found[k] is None and same(load.low[d], 0) and not isinstance(load.sizes[d], int):
+                    found[k] = load.sizes[d]
+    return found
 
 
 def squeeze(shape: list[int]) -> list[int]:
@@ -139,7 +173,7 @@ def materialise(scope: Scope, values: list) -> list:
             for chunk, tensor in zip(chunks, carried, strict=True)
         ]
 
-    filled = vector_nest(scope, sizes, width, inits, body)
+    filled = vector_nest(scope, sizes, width, inits, body, limits_of(scope, values, dims))
     return [_restore(tensor, value.type, dims) for tensor, value in zip(filled, values, strict=True)]
 
 

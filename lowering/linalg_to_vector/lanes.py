@@ -17,24 +17,31 @@ class Uniform:
     """One value for all lanes: a known integer, or a scalar SSA value.
 
     multiple: an integer of which it is known to be a multiple (0 for zero itself).
+    below: an index value that it is known to be smaller than, or None.
     """
 
-    __slots__ = ("const", "multiple", "type", "value")
+    __slots__ = ("below", "const", "multiple", "type", "value")
 
     def __init__(self, value=None, *, const: int | None = None, type=None, multiple: int = 1):
         self.value = value
         self.const = const
         self.multiple = multiple if const is None else abs(const)
+        self.below = None
         self.type = type if type is not None else value.type
 
 
 class Affine:
-    """Lane l holds base + l * step.  base: Uniform of integer or index type.  step: Uniform of that type."""
+    """Lane l holds base + l * step.
 
-    __slots__ = ("base", "step", "type")
+    base: Uniform of integer or index type.  step: Uniform of that type.
+    below: an index value that every lane is known to be smaller than, or None.
+    """
 
-    def __init__(self, base: Uniform, step: Uniform):
+    __slots__ = ("base", "below", "step", "type")
+
+    def __init__(self, base: Uniform, step: Uniform, below=None):
         self.base = base
+        self.below = below
         self.step = step
         self.type = base.type
 

@@ -246,6 +246,24 @@ class Plan:
 
     # -- loads
 
+    def inlined_loads(self, value) -> list[tuple[object, bool]]:
+        """The structured loads that move to where `value` is used; whether each is read index by index."""
+        found: dict = {}
+        seen, todo = set(), [(value, True)]
+        while todo:
+            v, aligned = todo.pop()
+            op = producer(v)
+            if (v, aligned) in seen or op is None or not self.inlines(op):
+                continue
+            seen.add((v, aligned))
+            op = op.operation
+            if op in self.loads:
+                found[op] = found.get(op, True) and aligned
+                continue
+            straight = aligned and is_elementwise(op)
+            todo += [(x, straight and look == SAME) for x, look in self.looks(op) if look != WHOLE]
+        return list(found.items())
+
     def _find_loads(self, block) -> None:
         for op in block.operations:
             op = op.operation

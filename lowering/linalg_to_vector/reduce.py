@@ -6,6 +6,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
     Scope,
     empty,
     expansion,
+    limits_of,
     spread,
     squeeze,
     stored_type,
@@ -13,7 +14,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
-from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
+from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
 from vertebra.lowering.linalg_to_vector.plan import is_tensor, producer
 
 _ACCUMULATORS = 4  # independent chains hide the latency of the combining operation
@@ -161,33 +162,38 @@ def _down(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
         accs = loop(ev.b, first, r.shape[r.axis], 1, _values(ev, start), step)
         return _store(ev, _chunks(accs), carried, idx)
 
-    return vector_nest(r.scope, sizes, width, inits, body)
+    return vector_nest(r.scope, sizes, width, inits, body, limits_of(r.scope, r.inputs, r.kept))
 
 
 def _along(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
     """The reduced dimension is the last one: lanes combine at the end."""
     b = r.scope.builder(width)
+    *limits, limit = limits_of(r.scope, r.inputs, [*r.kept, r.axis])
 
     def row(idx: list[Chunk], carried: list) -> list:
         scalar = r.scope.evaluator(1)
         total = r.start(scalar, idx)
         for start, stop, lanes in pieces(r.shape[r.axis], width):
-            part = _run(r, idx, start, stop, lanes)
+            part = _run(r, idx, start, stop, lanes, limit)
             total = part if total is None else r.combine(scalar, total, part)
         return _store(scalar, total, carried, idx)
 
-    return nest(b, sizes, inits, row)
+    return nest(b, sizes, inits, row, limits)
 
 
-def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int) -> list[Chunk]:
-    """The elements start..stop-1 along the axis, in chunks of `lanes`, as scalars."""
+def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limit) -> list[Chunk]:
+    """The elements start..stop-1 along the axis, in chunks of `lanes`, as scalars.
+
+    limit: an index value below which the inputs need no mask along the axis, or None.
+    """
     ev = r.scope.evaluator(lanes)
     b = ev.b
     turns = (stop - start) // lanes
     chains = min(_ACCUMULATORS, turns)
 
-    def chunk(at: Uniform, inner: Evaluator) -> list[Chunk]:
-        return r.at(inner, idx, at if lanes == 1 else Affine(at, b.const(1)))
+    def chunk(at: Uniform, inner: Evaluator, below=None) -> list[Chunk]:
+        at.below = below
+        return r.at(inner, idx, at if lanes == 1 else Affine(at, b.const(1), below))
 
     # The first chunk of every chain is its start, so that no identity is needed.
     accs = [chunk(b.const(start + c * lanes), ev) for c in range(chains)]
@@ -199,12 +205,19 @@ def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int) -> l
         new = []
         for c in range(chains):
             acc = _chunks(flat[c * count : (c + 1) * count])
-            new += _values(inner, r.combine(inner, acc, chunk(b.add(i, b.const(c * lanes)), inner)))
+            at = b.add(i, b.const(c * lanes))
+            new += _values(inner, r.combine(inner, acc, chunk(at, inner, i.below)))
         return new
 
     if whole > chains:
         flat = [v for acc in accs for v in _values(ev, acc)]
-        flat = loop(b, start + chains * lanes, start + whole * lanes, chains * lanes, flat, step)
+        first, last, turn = start + chains * lanes, start + whole * lanes, chains * lanes
+        if limit is not None and start == 0:
+            split = whole_chunks(b, limit, last, turn)
+            split = create("arith.maxsi", b.index, [split, b.scalar(b.const(first))])
+            flat = loop(b, first, split, turn, flat, step, below=limit)
+            first = split
+        flat = loop(b, first, last, turn, flat, step)
         accs = [_chunks(flat[c * count : (c + 1) * count]) for c in range(chains)]
     for turn in range(whole, turns):
         accs[0] = r.combine(ev, accs[0], chunk(b.const(start + turn * lanes), ev))

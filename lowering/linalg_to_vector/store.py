@@ -20,6 +20,7 @@ from vertebra.lowering.linalg_to_vector.access import (
 )
 from vertebra.lowering.linalg_to_vector.elementwise import (
     Scope,
+    limits_of,
     materialise,
     spread,
     squeeze,
@@ -28,7 +29,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Chunk, Uniform, create
-from vertebra.lowering.linalg_to_vector.plan import SAME, WHOLE, Plan, is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer
 
 _SLE = 3  # arith.cmpi predicate
 
@@ -97,7 +98,12 @@ def _emit(scope: Scope, target: _Target, instead: dict) -> None:
         ev.memory.store(chunk, target.view.base, target.view.linear(ev.b, full), mask)
         return carried
 
-    vector_nest(scope, [shape[d] for d in dims], scope.width([target.value]), [], body)
+    sizes, width = [shape[d] for d in dims], scope.width([target.value])
+    if target.high is not None and all(same(lo, 0) for lo in target.low):
+        limits = [None if isinstance(target.high[d], int) else target.high[d] for d in dims]
+        vector_nest(scope, sizes, width, [], body, limits, inside=True)
+    else:
+        vector_nest(scope, sizes, width, [], body, limits_of(scope, [target.value], dims))
 
 
 # -- what a store may overlap
@@ -106,32 +112,13 @@ def _emit(scope: Scope, target: _Target, instead: dict) -> None:
 def _risky_loads(plan: Plan, target: _Target) -> list[tuple[object, bool]]:
     """(load, whether it is read element by element), without those that are the stored place itself."""
     found = []
-    for load, aligned in _inlined_loads(plan, target.value):
+    for load, aligned in plan.inlined_loads(target.value):
         record = plan.loads[load]
         low = target.low if target.low is not None else [0] * len(record.low)
         same_low = all(same(a, b) for a, b in zip(record.low, low, strict=True))
         if not (aligned and same_low and _same_place(_whole(record.view), _whole(target.memref))):
             found.append((load, aligned))
     return found
-
-
-def _inlined_loads(plan: Plan, value) -> list[tuple[object, bool]]:
-    """Structured loads that are computed where `value` is, and whether index by index."""
-    found: dict = {}
-    seen, todo = set(), [(value, True)]
-    while todo:
-        v, aligned = todo.pop()
-        op = producer(v)
-        if (v, aligned) in seen or op is None or not plan.inlines(op):
-            continue
-        seen.add((v, aligned))
-        op = op.operation
-        if op in plan.loads:
-            found[op] = found.get(op, True) and aligned
-            continue
-        straight = aligned and is_elementwise(op)
-        todo += [(x, straight and look == SAME) for x, look in plan.looks(op) if look != WHOLE]
-    return list(found.items())
 
 
 def _whole(memref):

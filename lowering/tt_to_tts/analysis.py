@@ -242,7 +242,10 @@ def _int_to_ptr(a: Analysis, op, value, unsigned):
 def _bitcast(a: Analysis, op, value, unsigned):
     """Pointers to another type; elements of another size are found by their addresses."""
     kind = value.type.element_type if _shape(value) else value.type
-    if not types.is_pointer(kind) or types.is_block(kind):
+    if not types.is_pointer(kind):
+        same = _shape(value) and _offsets(value) and op.operands[0].type == value.type
+        return _structured(a.form(op.operands[0], unsigned)) if same else None
+    if types.is_block(kind):
         return None
     state = a.state(op.operands[0])
     old, new = (

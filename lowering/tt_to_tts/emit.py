@@ -140,13 +140,9 @@ class Emitter:
         if kind == "symbol":
             value = self.bound[atom]
             return value, self._depth_of(value, place)
-        if kind in ("value", "extract"):
-            if kind == "value":
-                value, unsigned = self.resolve(atom.args[0]), atom.args[1]
-                depth = self._depth_of(value, place)
-            else:
-                (tensor, depth), unsigned = self.tensor(atom.args[0], place), False
-                value = self._extract(tensor, depth, place)
+        if kind == "value":
+            value, unsigned = self.resolve(atom.args[0]), atom.args[1]
+            depth = self._depth_of(value, place)
             cast = "arith.index_castui" if unsigned else "arith.index_cast"
             if value.type == self.index or (value.type == self.i1 and not unsigned):
                 return value, depth
@@ -159,13 +155,6 @@ class Emitter:
             operation = "arith.cmpi"
             key = (operation, predicate, x, y)
             return self._once(key, operation, self.i1, (x, y), depth, place, predicate=code), depth
-        if kind == "and":
-            (x, i), (y, j) = (self._atom(a, place) for a in atom.args)
-            return self._binary("arith.andi", x, y, max(i, j), place), max(i, j)
-        if kind == "not":
-            x, i = self._atom(atom.args[0], place)
-            true = self.constant(1, place.chain[0][1], self.i1)
-            return self._binary("arith.xori", x, true, i, place), i
         if kind == "select":
             (c, i), (x, j), (y, k) = (
                 self._atom(atom.args[0], place),
@@ -199,17 +188,6 @@ class Emitter:
         whole = self._binary("arith.divsi", x, y, depth, place)
         below = self._binary("arith.subi", whole, self._int(1, place), depth, place)
         return self._once((low, below), "arith.select", x.type, (low, below, whole), depth, place)
-
-    def tensor(self, atom: Atom, place: "Place") -> tuple[ir.Value, int]:
-        """The integer tensor that an atom stands for, and the depth of the block that it lives in."""
-        raise NotImplementedError
-
-    def _extract(self, tensor: ir.Value, depth: int, place: "Place") -> ir.Value:
-        """The only element of a tensor."""
-        kind = ir.RankedTensorType(tensor.type)
-        zero = self._int(0, place)
-        operands = (tensor, *([zero] * kind.rank))
-        return self._once(("extract", tensor), "tensor.extract", kind.element_type, operands, depth, place)
 
 
 class Place:
@@ -249,8 +227,3 @@ _SIMPLE = {
 PREDICATES = {
     "eq": 0, "ne": 1, "slt": 2, "sle": 3, "sgt": 4, "sge": 5, "ult": 6, "ule": 7, "ugt": 8, "uge": 9,
 }  # fmt: skip
-
-
-def is_known(expr: Expr) -> bool:
-    """Whether the expression is a number."""
-    return not isinstance(expr, Poly)

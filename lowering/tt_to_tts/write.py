@@ -41,6 +41,16 @@ class Writer(Emitter):
         """The addresses of a tensor of pointers, as a tensor of i64."""
         return self._addresses(state, types.element_bytes(kind), Place.of(at))[0]
 
+    def _make_atom(self, atom: Atom, place: Place) -> Made:
+        """Besides scalars, the only element of a tensor."""
+        if atom.kind != "extract":
+            return super()._make_atom(atom, place)
+        tensor, depth = self.tensor(atom.args[0], place)
+        kind = ir.RankedTensorType(tensor.type)
+        operands = (tensor, *([self._int(0, place)] * kind.rank))
+        value = self._one("tensor.extract", kind.element_type, operands, depth, place)
+        return self._one("arith.index_cast", self.index, (value,), depth, place), depth
+
     # -- scalar pointers
 
     def _base(self, base: Atom, kind: ir.Type, place: Place) -> Made:

@@ -377,6 +377,13 @@ def pointers_in_memory(table, out, n, B: tl.constexpr):
 
 
 @triton.jit
+def one_of_one(x, index, out, n, B: tl.constexpr):
+    i = tl.arange(0, B)
+    at = tl.load(index + n + tl.arange(0, 1))
+    tl.store(out + i, tl.load(x + i + at))
+
+
+@triton.jit
 def halves(x, out, n, B: tl.constexpr):
     i = tl.arange(0, B)
     h = (x + i).to(tl.pointer_type(tl.float16))

@@ -100,3 +100,43 @@ def to_bf16(x: torch.Tensor) -> torch.Tensor:
         odd = np.where(np.abs(wide) > np.abs(back), word + 1, word - 1)
         word = np.where((back != wide) & (word % 2 == 0) & np.isfinite(wide), odd, word).astype(np.int32)
     return torch.from_numpy(word.view(np.float32)).to(torch.bfloat16)
+
+
+EXTREMES = {"maxnumf": np.fmax, "minnumf": np.fmin, "maximumf": np.maximum, "minimumf": np.minimum}
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("lanes", [1, 16])
+@pytest.mark.parametrize("wide", ["f16", "f32", "f64"])
+@pytest.mark.parametrize("op", EXTREMES)
+def test_extremes_of_narrow_values_call_no_library(op, wide, lanes, core):
+    """LLVM narrows the operation to f16, for which x86 has none."""
+    specials = np.array([0.0, 1, -1, 65504, -65504, 6e-8, np.inf, -np.inf, np.nan, 2, -3, 7, 5, 4, 9, -9])
+    x, y = (a.ravel().astype(np.float16) for a in np.meshgrid(specials, specials))
+    narrow, type_ = ("vector<16xf16>", f"vector<16x{wide}>") if lanes > 1 else ("f16", wide)
+    load = "vector.load %{0}[%i] : memref<?xf16>, vector<16xf16>" if lanes > 1 else "memref.load %{0}[%i] : memref<?xf16>"
+    store = f"{'vector' if lanes > 1 else 'memref'}.store %d, %z[%i] : memref<?xf16>" + f", {narrow}" * (lanes > 1)
+    widen, back = ("arith.extf %{0} : {1} to {2}", f"arith.truncf %c : {type_} to {narrow}")
+    if wide == "f16":
+        widen, back = "arith.mulf %{0}, %one : {1}", f"arith.mulf %c, %one : {type_}"
+    one = f"arith.constant {'dense<1.0>' if lanes > 1 else '1.0'} : {narrow}"
+    text = f"""func.func @k(%x: memref<?xf16>, %y: memref<?xf16>, %z: memref<?xf16>, {GRID}) attributes {{vertebra.kernel}} {{
+      %zero = arith.constant 0 : index
+      %step = arith.constant {lanes} : index
+      %end = arith.constant {x.size} : index
+      %one = {one}
+      scf.for %i = %zero to %end step %step {{
+        %h = {load.format("x")}
+        %g = {load.format("y")}
+        %a = {widen.format("h", narrow, type_)}
+        %b = {widen.format("g", narrow, type_)}
+        %c = arith.{op} %a, %b : {type_}
+        %d = {back}
+        {store}
+      }}
+      return }}"""
+    chosen = CORES[core]()
+    binary = compile(text, chosen, name="k", signature=("*fp16",) * 3, start="vector")
+    z = np.zeros_like(x)
+    runtime_for(chosen).load(binary).launch((1, 1, 1), (x, y, z))
+    np.testing.assert_array_equal(z, EXTREMES[op](x, y))

@@ -125,6 +125,7 @@ EXPECTED = {
     "addresses": [LOAD, "tts.load rows", STORE],
     "pointers_in_memory": [f"{LOAD} bounded", f"{STORE} bounded", "tt.load", "tts.load rows bounded",
                            "tt.load", STORE],
+    "one_of_one": [LOAD, LOAD, STORE],
     "halves": ["tts.load rows", "tt.load", STORE],
     "booleans": [LOAD, STORE],
     "atomics": [LOAD, LOAD, "tt.atomic_rmw rows masked", LOAD, "tt.atomic_rmw strided", "tt.load", "tt.load",

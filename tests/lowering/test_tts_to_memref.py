@@ -178,6 +178,11 @@ def test_lookups_on_top_of_strides(host):
     np.testing.assert_array_equal(run(kernels.gather_around, X, index, 2), expected)
 
 
+def test_an_offset_from_a_tensor_of_one(host):
+    index = np.arange(40, 80, dtype=np.int32)
+    np.testing.assert_array_equal(run(kernels.one_of_one, X, index, 3), X[43 + I])
+
+
 def test_rows_by_number(host):
     index = np.random.default_rng(0).permutation(B).astype(np.int32)
     out = run(kernels.gather_rows, X, index, 11, shape=(B, B))
