@@ -153,7 +153,7 @@ def commands() -> dict[str, object]:
 
 @functools.cache
 def fingerprint() -> str:
-    """Changes with the version of a plugin, of what it requires, and with our own code; part of cache keys."""
+    """Changes with the version of a plugin or of what it requires, and with our code; part of cache keys."""
     found = {e.dist.name: e.dist for e in importlib.metadata.entry_points(group=GROUP) if e.dist is not None}
     versions = set()
     for distribution in found.values():

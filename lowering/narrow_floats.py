@@ -19,8 +19,10 @@ def _element(type) -> str:
 
 def widen_arithmetic(module, unit: VectorUnit) -> None:
     """Leaves no arithmetic and no conversion on f16 and bf16 that `unit` lacks."""
-    found = _narrow_operations(module)
     lacking = [t for t in NARROW if t not in unit.arithmetic]
+    for op in _atomic_sums(module, lacking):
+        _sum_by_exchange(op)
+    found = _narrow_operations(module)
     if not found or not lacking:
         return
     for op in found:
@@ -55,6 +57,31 @@ def _narrow_operations(module) -> list:
         for op in _operations(module, ("arith.", "math.", "vector.reduction"))
         if any(_element(v.type) in NARROW for v in (*op.operands, *op.results))
     ]
+
+
+def _atomic_sums(module, lacking: list[str]) -> list:
+    found = []
+
+    def visit(op):
+        if op.name == "memref.atomic_rmw" and _element(op.operands[0].type) in lacking:
+            found.append(op.operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    return found
+
+
+def _sum_by_exchange(op) -> None:
+    """An atomic addition as compare-and-swap around an addition, which can be widened."""
+    value, memref, *at = op.operands
+    with ir.InsertionPoint(op), op.location:
+        new = ir.Operation.create("memref.generic_atomic_rmw", [value.type], [memref, *at], regions=1)
+        block = new.regions[0].blocks.append(value.type)
+        with ir.InsertionPoint(block):
+            added = ir.Operation.create("arith.addf", [value.type], [block.arguments[0], value])
+            ir.Operation.create("memref.atomic_yield", [], [added.result])
+    op.results[0].replace_all_uses_with(new.result)
+    op.erase()
 
 
 def _widen(op, lacking: list[str]) -> None:

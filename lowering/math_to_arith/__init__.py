@@ -1,5 +1,7 @@
 """math -> arith: elementary functions as straight-line code that LLVM vectorises, without a math library.
 
+So is `arith.remf`, for which LLVM would call the library too; it alone has a loop.
+
 Every expansion works on scalars, vectors and tensors of f32 and f64, f16 and bf16
 through f32, and is exact about subnormals, signed zeros, infinities and NaNs.  The
 error bounds, in ULP of the result, stand beside each function.  What remains
@@ -19,6 +21,7 @@ from vertebra.lowering.math_to_arith import (
     inverse_trigonometric,
     logarithm,
     power,
+    remainder,
     trigonometric,
 )
 from vertebra.lowering.math_to_arith.emit import Expr, Shape, wrap
@@ -43,8 +46,8 @@ def _expansion(formula: Callable) -> Callable:
     return expand
 
 
-def _table(formulas: dict[str, Callable]) -> MappingProxyType:
-    return MappingProxyType({f"math.{name}": _expansion(formula) for name, formula in formulas.items()})
+def _table(formulas: dict[str, Callable]) -> dict[str, Callable]:
+    return {f"math.{name}": _expansion(formula) for name, formula in formulas.items()}
 
 
 _FORMULAS = {
@@ -90,10 +93,10 @@ _FAST_FORMULAS = {
     "tanh": exponential.tanh_fast,
 }
 
-EXPANSIONS = _table(_FORMULAS)
+EXPANSIONS = MappingProxyType(_table(_FORMULAS) | {"arith.remf": _expansion(remainder.remf)})
 """Operation name -> fn(*operands, type=result type) -> value, or a tuple of values for math.sincos."""
 
-FAST_EXPANSIONS = _table(_FAST_FORMULAS)
+FAST_EXPANSIONS = MappingProxyType(_table(_FAST_FORMULAS))
 """Looser and quicker, on f32, f16 and bf16; the bounds stand beside each function."""
 
 

@@ -67,10 +67,6 @@ class Emitter:
             return self.constant(expr, at)
         return self._emit(expr, Place.of(at))[0]
 
-    def condition(self, atom: Atom, at) -> ir.Value:
-        """The i1 value of a condition atom."""
-        return self._atom(atom, Place.of(at))[0]
-
     def _emit(self, expr: Expr, place: "Place") -> tuple[ir.Value, int]:
         """A value and the depth, in `place`, of the block that it lives in."""
         if isinstance(expr, int):

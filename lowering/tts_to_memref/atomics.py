@@ -18,49 +18,59 @@ _KINDS = {
 def rmw(build: Builder, pointers: Pointers, op) -> ir.Value:
     """tt.atomic_rmw: the old values; 0 where the mask is off."""
     view = op.opview
-    code = getattr(arith.AtomicRMWKind, _KINDS[view.atomic_rmw_op.keyword])
+    what = view.atomic_rmw_op.keyword
+    code = getattr(arith.AtomicRMWKind, _KINDS[what])
     kind = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), int(code.value))
+    element_kind = types.element_of(view.ptr.type)
 
-    def update(element: Element, memref, address, value) -> ir.Value:
+    def update(element: Element, memref, address, expected, value) -> ir.Value:
         return element.value("memref.atomic_rmw", value.type, value, memref, address, kind=kind)
 
-    return _atomic(build, pointers, op, view.val, [view.mask], update)
+    def add(element: Element, memref, address, expected, value) -> ir.Value:
+        def change(inner: Element, current: ir.Value) -> ir.Value:
+            return inner.value("arith.addf", element_kind, current, value)
+
+        return _exchange(element, memref, address, element_kind, change)
+
+    # No processor of ours adds narrow floats atomically.
+    narrow = what == "fadd" and element_kind.width < 32
+    return _atomic(build, pointers, op, view.val, [view.mask, None], add if narrow else update, narrow)
 
 
 def cas(build: Builder, pointers: Pointers, op) -> ir.Value:
     """tt.atomic_cas: the old values.  Floats are compared by their bits, as the processor does."""
     view = op.opview
-    return _atomic(build, pointers, op, view.val, [None, view.cmp], None)
+    return _atomic(build, pointers, op, view.val, [None, view.cmp], _compare_and_swap, True)
 
 
-def _atomic(build: Builder, pointers: Pointers, op, value: ir.Value, inputs, update) -> ir.Value:
+def _atomic(
+    build: Builder, pointers: Pointers, op, value: ir.Value, inputs, update, by_bits: bool
+) -> ir.Value:
+    """`update` gets (element, memref, address, what is expected, value); by_bits: a memref of integers."""
     view = op.opview
     result = op.results[0].type
-    compare = update is None
     scalar_kind = types.element_of(view.ptr.type)
     if isinstance(scalar_kind, ir.IntegerType) and scalar_kind.width < 8:
         raise CompileError(f"{op.name} on {scalar_kind}", at=op, fix="use integers of 8 bits or more")
 
     def one(element: Element, memref, address, extra, value) -> ir.Value:
-        mask, expected = (*extra, None)[:2]
+        mask, expected = extra
 
         def act(inner: Element) -> list[ir.Value]:
-            if compare:
-                return [_compare_and_swap(inner, memref, address, expected, value)]
-            return [update(inner, memref, address, value)]
+            return [update(inner, memref, address, expected, value)]
 
         return element.branch(mask, [value.type], act, lambda inner: [_zero(inner, value.type)])[0]
 
     if isinstance(result, ir.RankedTensorType):
         where = pointers.elements(view.ptr)
-        memref = _as_integers(build, where.memref, op) if compare else where.memref
+        memref = _as_integers(build, where.memref, op) if by_bits else where.memref
 
         def body(element, address, extra, out):
             return one(element, memref, address, extra, out)
 
         return each(build, where, inputs, value, body, op)
     memref, offset = pointers.base(view.ptr)
-    if compare:
+    if by_bits:
         memref = _as_integers(build, memref, op)
     element = Element(None, op.location, before=op)
     return one(element, memref, build.emit(offset, op), inputs, value)
@@ -77,18 +87,32 @@ def _as_integers(build: Builder, memref: ir.Value, op) -> ir.Value:
 
 
 def _compare_and_swap(element: Element, memref, address, expected, value) -> ir.Value:
-    kind = value.type
-    stored = memref.type.element_type
-    if stored != kind:
-        expected, value = (element.value("arith.bitcast", stored, v) for v in (expected, value))
-    made = element.op("memref.generic_atomic_rmw", [stored], [memref, address], regions=1)
-    inner = Element(made.regions[0].blocks.append(stored, arg_locs=[element.location]), element.location)
+    kind, bits = value.type, memref.type.element_type
+    if bits != kind:
+        expected = element.value("arith.bitcast", bits, expected)
+
+    def change(inner: Element, current: ir.Value) -> ir.Value:
+        found = current if bits == kind else inner.value("arith.bitcast", bits, current)
+        equal = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
+        i1 = ir.IntegerType.get_signless(1)
+        same = inner.value("arith.cmpi", i1, found, expected, predicate=equal)
+        return inner.value("arith.select", kind, same, value, current)
+
+    return _exchange(element, memref, address, kind, change)
+
+
+def _exchange(element: Element, memref, address, kind: ir.Type, change) -> ir.Value:
+    """Replaces an element, of type `kind` but maybe stored as an integer, by `change` of it; the old one."""
+    bits = memref.type.element_type
+    made = element.op("memref.generic_atomic_rmw", [bits], [memref, address], regions=1)
+    inner = Element(made.regions[0].blocks.append(bits, arg_locs=[element.location]), element.location)
     current = inner.block.arguments[0]
-    equal = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 0)
-    same = inner.value("arith.cmpi", ir.IntegerType.get_signless(1), current, expected, predicate=equal)
-    inner.op("memref.atomic_yield", [], [inner.value("arith.select", stored, same, value, current)])
-    old = made.result
-    return old if stored == kind else element.value("arith.bitcast", kind, old)
+    if bits == kind:
+        inner.op("memref.atomic_yield", [], [change(inner, current)])
+        return made.result
+    new = change(inner, inner.value("arith.bitcast", kind, current))
+    inner.op("memref.atomic_yield", [], [inner.value("arith.bitcast", bits, new)])
+    return element.value("arith.bitcast", kind, made.result)
 
 
 def _zero(element: Element, kind: ir.Type) -> ir.Value:

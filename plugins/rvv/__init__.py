@@ -34,7 +34,6 @@ SPACEMIT_X60 = _core(
     arch_id=0x503C,
     caches=(32 << 10, 512 << 10),
     clock=1.6,
-    emulator={"v": "true", "vlen": "256"},
     description="SpacemiT K1, general cluster",
 )
 
@@ -46,7 +45,6 @@ SPACEMIT_X100 = _core(
     arch_id=0x5064,
     caches=(64 << 10, 1 << 20),
     clock=2.0,
-    emulator={"v": "true", "vlen": "256", "zba": "true", "zbb": "true", "zbs": "true", "zfh": "true"},
     description="SpacemiT K3, general cluster",
 )
 

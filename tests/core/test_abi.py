@@ -44,7 +44,12 @@ def test_a_signed_integer_reads_back_at_its_own_width(name, width):
     assert int.from_bytes(slot[: width // 8], "little", signed=True) == lowest
 
 
-FLOATS = {"fp16": ("<e", np.float16), "fp32": ("<f", np.float32), "f32": ("<f", np.float32), "fp64": ("<d", np.float64)}
+FLOATS = {
+    "fp16": ("<e", np.float16),
+    "fp32": ("<f", np.float32),
+    "f32": ("<f", np.float32),
+    "fp64": ("<d", np.float64),
+}
 VALUES = [0.0, -0.0, 1.0, -2.5, 0.1, 65504.0, 6e-8, float("inf"), float("-inf"), float("nan")]
 
 
@@ -57,7 +62,7 @@ def test_floats_are_at_the_low_end_of_their_slot(name, value):
     assert slot[size:] == bytes(8 - size)
     np.testing.assert_array_equal(np.frombuffer(slot[:size], dtype)[0], dtype(value))
     assert struct.unpack(kind, slot[:size])[0] == dtype(value) or value != value
-    assert scalar_bits(name, int(1)) == scalar_bits(name, 1.0)
+    assert scalar_bits(name, 1) == scalar_bits(name, 1.0)
 
 
 @pytest.mark.parametrize("name", ["fp8", "f16", "*fp32", "index", ""])
@@ -74,7 +79,7 @@ def test_what_is_no_integer_is_not_made_one(value):
 
 def test_bf16_rounds_as_torch_does():
     words = np.random.default_rng(3).integers(0, 1 << 32, 4000, dtype=np.uint64).astype(np.uint32)
-    edges = [0, 0x80000000, 1, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0x7F7F8000, 0x7F7F7FFF, 0x00008000, 0x00018000]
+    edges = [0, 0x80000000, 1, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0x7F7F8000, 0x7F7F7FFF, 0x8000, 0x18000]
     halves = np.arange(0x3F80_0000, 0x3F84_0000, 0x4000, dtype=np.uint32)
     values = np.concatenate([words, np.array(edges, np.uint32), halves]).view(np.float32)
     values = values[~np.isnan(values)]

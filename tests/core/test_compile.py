@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -46,11 +44,12 @@ def host():
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty cache, but for the pool library, which takes a second to build."""
+    """A cache without kernels; what the tools keep there takes seconds to make."""
+    for name in ("native", "targets", "zig"):
+        kept = cache.cache_dir() / name
+        kept.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(kept)
     monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path))
-    native = os.path.expanduser("~/.cache/vertebra/native")
-    if os.path.isdir(native):
-        (tmp_path / "native").symlink_to(native)
     return tmp_path
 
 
@@ -81,7 +80,7 @@ def test_every_stage_to_every_later_one(start, stop, host):
     assert isinstance(made, bytes if stop in ("obj", "so") else str)
     if stop in ("obj", "so"):
         assert made.startswith(b"\x7fELF")
-        assert b"\0k\0" in made
+        assert b"\0k_scratch_bytes\0" in made
     else:
         assert "k" in made
 
@@ -133,9 +132,11 @@ def test_unreadable_llvm_ir_is_an_error(text, host):
         compile(text, host, name="k", signature=(), start="llir")
 
 
-@pytest.mark.parametrize("op", ["tensor.empty() : tensor<4xf32>", "bufferization.alloc_tensor() : tensor<4xf32>"])
+@pytest.mark.parametrize("op", ["tensor.empty()", "bufferization.alloc_tensor()"])
 def test_an_operation_without_a_form_in_llvm_ir_is_an_error_not_a_crash(op, host):
-    text = f'func.func @k({GRID}) attributes {{vertebra.kernel}} {{ %t = {op} loc("k.py":7:3)\n'
+    text = (
+        f'func.func @k({GRID}) attributes {{vertebra.kernel}} {{ %t = {op} : tensor<4xf32> loc("k.py":7:3)\n'
+    )
     text += "func.call @use(%t) : (tensor<4xf32>) -> () return }\nfunc.func private @use(tensor<4xf32>)"
     with pytest.raises(CompileError) as caught:
         render(text, "llir", host, start="vector")
@@ -144,7 +145,7 @@ def test_an_operation_without_a_form_in_llvm_ir_is_an_error_not_a_crash(op, host
 
 
 def test_an_unregistered_operation_is_an_error_not_a_crash(host):
-    with pytest.raises(ParseError, match="unregistered dialect|Dialect `nope' not found"):
+    with pytest.raises(ParseError, match=r"unregistered dialect|Dialect `nope' not found"):
         render('func.func @k() { "nope.op"() : () -> () return }', "llir", host, start="vector")
 
 
@@ -156,7 +157,9 @@ def test_a_name_that_is_not_in_the_text_says_which_are(host):
 @pytest.mark.parametrize("start, kind", [("ttir", CompileError), ("linalg", BackendError)])
 def test_a_call_that_nobody_answers_is_an_error(start, kind, host):
     text = f"""func.func private @launch_missiles()
-    func.func @k({GRID}) attributes {{vertebra.kernel}} {{ func.call @launch_missiles() : () -> () return }}"""
+    func.func @k({GRID}) attributes {{vertebra.kernel}} {{
+      func.call @launch_missiles() : () -> ()
+      return }}"""
     with pytest.raises(kind, match="launch_missiles"):
         compile(text, host, name="k", signature=(), start=start)
 
@@ -208,8 +211,8 @@ def test_the_signature_is_the_callers_not_the_entrys(host):
 
 def test_kernels_of_one_text_keep_their_own_scratch_sizes(host):
     text = text_of("small") + text_of("large", extent=64)
-    sizes = [compile(text, host, name=n, signature=SIGNATURE).scratch_bytes for n in ("small", "large", "small")]
-    assert sizes == [8192, 131072, 8192]
+    made = [compile(text, host, name=n, signature=SIGNATURE) for n in ("small", "large", "small")]
+    assert [binary.scratch_bytes for binary in made] == [8192, 131072, 8192]
 
 
 def test_a_damaged_entry_is_built_again(host, folder):
@@ -236,9 +239,13 @@ def test_a_cache_that_cannot_be_written_costs_only_speed(host, tmp_path, monkeyp
 
 
 def test_threads_compile_at_once(host):
+    def compiled(extent: int):
+        return compile(text_of(extent=extent), host, name="k", signature=SIGNATURE)
+
+    sizes = range(4, 20)
     with ThreadPoolExecutor(4) as pool:
-        binaries = list(pool.map(lambda n: compile(text_of(extent=n), host, name="k", signature=SIGNATURE), range(4, 20)))
-    for n, binary in zip(range(4, 20), binaries, strict=True):
+        binaries = list(pool.map(compiled, sizes))
+    for n, binary in zip(sizes, binaries, strict=True):
         np.testing.assert_array_equal(run(binary, n), np.full(n, 2.5))
 
 
@@ -253,18 +260,3 @@ def test_compiling_many_kernels_does_not_fill_the_memory(host):
     for n in range(9, 59):
         render(text_of(extent=n), "obj", host, start="linalg")
     assert resident() - before < 50 << 20
-
-
-def test_the_same_text_gives_the_same_key_in_every_process(host, folder):
-    program = (
-        "import sys; from vertebra.core.compile import compile; from vertebra.core.hooks import cores\n"
-        f"compile(sys.stdin.read(), cores()['host'], name='k', signature={SIGNATURE})"
-    )
-    for seed in ("1", "2"):
-        subprocess.run(
-            [sys.executable, "-c", program],
-            input=text_of().encode(),
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            check=True,
-        )
-    assert len(entries(folder)) == 1

@@ -52,5 +52,5 @@ def test_a_dialect_that_does_not_load_is_named(monkeypatch):
     monkeypatch.setattr(hooks, "dialects", lambda: {"stranger": Stranger})
     monkeypatch.setattr(module, "_local", threading.local())
     for _ in range(2):  # the failed context is not kept
-        with pytest.raises(ConfigError, match="dialect stranger cannot be loaded: ZeroDivisionError: by zero"):
+        with pytest.raises(ConfigError, match="dialect stranger cannot be loaded: ZeroDivisionError"):
             context()

@@ -44,7 +44,10 @@ LOCATIONS = {
     "fused": (lambda: ir.Location.fused([HERE("a.py", 1, 2), HERE("b.py", 3, 4)]), Place("a.py", 1, 2)),
     "nested": (
         lambda: ir.Location.fused(
-            [ir.Location.unknown(), ir.Location.name("x", ir.Location.callsite(HERE("c.py", 5, 6), [HERE("d.py", 7, 8)]))]
+            [
+                ir.Location.unknown(),
+                ir.Location.name("x", ir.Location.callsite(HERE("c.py", 5, 6), [HERE("d.py", 7, 8)])),
+            ]
         ),
         Place("c.py", 5, 6),
     ),
@@ -154,7 +157,10 @@ def test_an_error_does_not_keep_the_operation():
     assert (error.place, error.kernel) == (Place("k.py", 3, 7), "softmax")
 
 
-@pytest.mark.parametrize("kind", [BackendError, CompileError, ConfigError, LaunchError, ParseError, ToolError])
+KINDS = [BackendError, CompileError, ConfigError, LaunchError, ParseError, ToolError]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_error_is_ours_and_says_how_to_fix_it(kind):
     error = kind("it broke", fix="mend it")
     assert isinstance(error, VertebraError)

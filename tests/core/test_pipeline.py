@@ -90,7 +90,7 @@ def test_invalid_ir_that_a_pass_leaves_is_found_before_it_does_harm(host):
             function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([], []))
 
         run_pass(Pass("spoil", spoil), module, host, Options())
-        with pytest.raises(CompileError, match="in kernel k: pass tidy failed: .*entry block"):
+        with pytest.raises(CompileError, match=r"in kernel k: pass tidy failed: .*entry block"):
             run_pass(Pass("tidy", "canonicalize"), module, host, Options())
 
 
