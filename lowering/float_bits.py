@@ -4,6 +4,8 @@ LLVM takes vectors of a float type that the core lacks apart, element by element
 its own conversions of bf16 lose subnormals; integers of 16 bits it simply moves.
 """
 
+import re
+
 import numpy as np
 
 from vertebra.core.abi import bf16_bits
@@ -106,5 +108,16 @@ def _dense(attr, types: _Types):
     if attr.is_splat:
         value = ir.IntegerAttr.get(types.i16, _bits(name, attr.get_splat_value().value))
         return ir.DenseElementsAttr.get_splat(new, value)
-    words = np.array([_bits(name, x) for x in attr], np.int16)
-    return ir.DenseElementsAttr.get(words.reshape(new.shape), type=new)
+    return ir.DenseElementsAttr.get(_words(attr, name).reshape(new.shape), type=new)
+
+
+def _words(attr, name: str) -> np.ndarray:
+    """The bits of every element, read from the text: the bindings give no element of a bf16 attribute."""
+    text = str(attr).removeprefix("dense<").rpartition(">")[0].rpartition(">")[0]
+    if text.startswith('"0x'):
+        return np.frombuffer(bytes.fromhex(text.strip('"')[2:]), "<i2")
+    numbers = [
+        int(number, 16) if number.startswith("0x") else _bits(name, float(number))
+        for number in re.findall(r"0x[0-9A-F]+|-?\d[\d.]*(?:e[+-]\d+)?", text)
+    ]
+    return np.array(numbers).astype(np.int16)

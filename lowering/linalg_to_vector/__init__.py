@@ -34,14 +34,15 @@ def _lower_block(scope: Scope, block) -> None:
         with ir.InsertionPoint(op), op.location:
             _lower(scope, op)
     left = [o.operation for o in block.operations]
-    candidates = [op for op in left if op not in scope.plan.pieces or op in scope.plan.loads]
+    candidates = [op for op in left if not scope.plan.is_piece(op) or scope.plan.load_of(op)]
     for op in reversed(candidates):
         if scope.plan.inlines(op) and not any(list(r.uses) for r in op.results):
             _erase(scope.plan, op)
 
 
 def _erase(plan: Plan, op) -> None:
-    pieces = plan.loads[op].pieces if op in plan.loads else [op]
+    load = plan.load_of(op)
+    pieces = load.pieces if load else [op]
     # Users before what they use: a buffer goes after the copies into it.
     while pieces:
         dead = [not any(list(r.uses) for r in p.results) for p in pieces]
@@ -73,10 +74,10 @@ def _lower(scope: Scope, op) -> None:
         _finish(op, [ev.b.scalar(ev.at(op.operands[0], at))])
     elif name == "linalg.generic" and is_parallel(op) and any(is_tensor(v) for v in op.operands):
         _generic(scope, op)
-    elif name == "memref.copy" and op not in plan.pieces:
+    elif name == "memref.copy" and not plan.is_piece(op):
         memory.copy(scope, op)
         op.erase()
-    elif name == "linalg.fill" and not is_tensor(op.operands[1]) and op not in plan.pieces:
+    elif name == "linalg.fill" and not is_tensor(op.operands[1]) and not plan.is_piece(op):
         memory.fill(scope, op)
         op.erase()
     elif not name.startswith("linalg."):

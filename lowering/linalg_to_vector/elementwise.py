@@ -123,7 +123,7 @@ def limits_of(scope: Scope, values: list, dims: list[int]) -> list:
     found: list = [None] * len(dims)
     for value in values:
         for op, aligned in scope.plan.inlined_loads(value):
-            load = scope.plan.loads[op]
+            load = scope.plan.load_of(op)
             if not aligned or load.other is None:
                 continue
             for k, d in enumerate(dims):

@@ -163,7 +163,7 @@ class Evaluator:
 
     def _bufferization_to_tensor(self, op, value, idx) -> Chunk:
         """A structured load: inside its bounds from memory, outside `other`."""
-        load, b = self.plan.loads[op], self.b
+        load, b = self.plan.load_of(op), self.b
         view, within = self.load_view(op, load)
         mask = None
         if load.other is not None:
@@ -174,7 +174,8 @@ class Evaluator:
 
     def load_view(self, op, load) -> tuple[Strided, list]:
         """The view whose element i is the result's element i, and the upper bounds."""
-        if op not in self._views:
+        key = op.results[0]
+        if key not in self._views:
             b = self.b
             view = view_of(b, load.view)
             if view is None:
@@ -187,8 +188,8 @@ class Evaluator:
                 else b.add(uniform(b, lo), uniform(b, size))
                 for lo, size in zip(load.low, load.sizes, strict=True)
             ]
-            self._views[op] = (shifted, high)
-        return self._views[op]
+            self._views[key] = (shifted, high)
+        return self._views[key]
 
     def _linalg_generic(self, op, value, idx) -> Chunk:
         results = self.generic(op, idx)

@@ -54,6 +54,7 @@ _HEAVY = {
 _MATH_COST = 20
 _GATHER_COST = 20
 _WORTH_A_BUFFER = 8  # a store, a load and a loop
+_PIECE = "vertebra.piece"  # marks the operations of a structured load
 _WORTH_A_ROW = 4  # for an operand that is spread over a dimension
 
 
@@ -155,25 +156,37 @@ class Facts:
 class Plan:
     """The decisions for one function.
 
-    loads: to_tensor operation -> Load.  materialised: values that get a buffer.
+    materialised: values that get a buffer.
     """
 
     def __init__(self, block, mixed):
         self._mixed = mixed
-        self.loads: dict = {}
+        self._loads: dict = {}
         self.materialised: set = set()
         self._names: dict = {}
         self._find_loads(block)
-        self.pieces = {piece for load in self.loads.values() for piece in load.pieces}
         while self._survey(block):
             pass
 
     # -- what operations are
+    #
+    # Operations hash by what they hold, which changes: what is remembered is keyed by their results.
+
+    def load_of(self, op) -> "Load | None":
+        """The structured load that `op` ends."""
+        return self._loads.get(op.results[0]) if op.name == "bufferization.to_tensor" else None
+
+    def is_piece(self, op) -> bool:
+        """Whether `op` belongs to a structured load."""
+        return _PIECE in op.attributes
 
     def names(self, op) -> set[str]:
-        if op not in self._names:
-            self._names[op] = body_names(op)
-        return self._names[op]
+        """The names of the operations in the body of `op`."""
+        if not len(op.results):
+            return body_names(op)
+        if op.results[0] not in self._names:
+            self._names[op.results[0]] = body_names(op)
+        return self._names[op.results[0]]
 
     def is_pure_generic(self, op) -> bool:
         return op.name == "linalg.generic" and is_parallel(op) and self.vectorises(op) and not self.stores(op)
@@ -196,7 +209,7 @@ class Plan:
         if name in _FREE or name in _SHAPE_OPS:
             return len(op.results) == 1 and is_tensor(op.results[0])
         if name == "bufferization.to_tensor":
-            return op in self.loads
+            return self.load_of(op) is not None
         if name == "linalg.generic":
             return self.is_pure_generic(op)
         return len(op.results) == 1 and is_elementwise(op)
@@ -257,7 +270,7 @@ class Plan:
                 continue
             seen.add((v, aligned))
             op = op.operation
-            if op in self.loads:
+            if self.load_of(op) is not None:
                 found[op] = found.get(op, True) and aligned
                 continue
             straight = aligned and is_elementwise(op)
@@ -268,7 +281,9 @@ class Plan:
         for op in block.operations:
             op = op.operation
             if op.name == "bufferization.to_tensor" and (load := match_load(op, self._mixed)):
-                self.loads[op] = load
+                self._loads[op.results[0]] = load
+                for piece in load.pieces:
+                    piece.attributes[_PIECE] = ir.UnitAttr.get()
             for region in op.regions:
                 for inner in region.blocks:
                     self._find_loads(inner)
@@ -306,7 +321,7 @@ class Plan:
         return wrote
 
     def _writes(self, op) -> bool:
-        if op in self.pieces:
+        if self.is_piece(op):
             return False
         if op.name == "linalg.generic":
             return self.stores(op)
@@ -317,7 +332,7 @@ class Plan:
     def _decide(self, op, block, epoch: int) -> None:
         free = op.name in _FREE
         cost, loads = self.own_cost(op), frozenset()
-        if op in self.loads or "memref.load" in (self.names(op) if op.name == "linalg.generic" else ()):
+        if self.load_of(op) or "memref.load" in (self.names(op) if op.name == "linalg.generic" else ()):
             loads = frozenset([(op, epoch)])
         for value, _look in self.looks(op):
             facts = self._facts.get(value)
@@ -340,8 +355,8 @@ class Plan:
         name = op.name
         if name in _FREE or name in _SHAPE_OPS:
             return 0
-        if op in self.loads:
-            return 1 if self.loads[op].other is None else 2
+        if (load := self.load_of(op)) is not None:
+            return 1 if load.other is None else 2
         if name == "linalg.generic":
             names = self.names(op)
             heavy = sum(cost_of(n) for n in names if n.partition(".")[0] in ("arith", "math"))
@@ -378,7 +393,7 @@ class Plan:
         effects = op.name == "linalg.generic" and self.stores(op)
         if effects or op.name == "bufferization.materialize_in_destination":
             for load, _ in self._facts[value].loads:
-                if effects or load not in self.loads:
+                if effects or self.load_of(load) is None:
                     self._materialise_late(load)
 
     def _materialise_late(self, op) -> None:

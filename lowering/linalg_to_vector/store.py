@@ -113,7 +113,7 @@ def _risky_loads(plan: Plan, target: _Target) -> list[tuple[object, bool]]:
     """(load, whether it is read element by element), without those that are the stored place itself."""
     found = []
     for load, aligned in plan.inlined_loads(target.value):
-        record = plan.loads[load]
+        record = plan.load_of(load)
         low = target.low if target.low is not None else [0] * len(record.low)
         same_low = all(same(a, b) for a, b in zip(record.low, low, strict=True))
         if not (aligned and same_low and _same_place(_whole(record.view), _whole(target.memref))):
@@ -144,7 +144,7 @@ def _apart(scope: Scope, target: _Target, load, aligned: bool) -> Chunk:
     """Whether the loop of the store may read the load's memory as it goes (i1)."""
     ev = scope.evaluator(1)
     b = ev.b
-    view, _ = ev.load_view(load, scope.plan.loads[load])
+    view, _ = ev.load_view(load, scope.plan.load_of(load))
     start, end = _extent(b, view, shape_of(load.results[0]))
     into, until = _extent(b, target.view, shape_of(target.value))
     either = b.binary("arith.ori", b.compare(_SLE, end, into), b.compare(_SLE, until, start))

@@ -23,7 +23,7 @@ def _directions(plan: Plan, value) -> set:
     if op is None or not plan.inlines(op):
         return {last}
     if op.name == "bufferization.to_tensor":
-        return {_unit_stride(plan.loads[op].view, last)}
+        return {_unit_stride(plan.load_of(op).view, last)}
     if op.name == "linalg.transpose":
         permutation = list(op.attributes["permutation"])
         inner = _directions(plan, op.operands[0])

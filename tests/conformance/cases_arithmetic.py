@@ -138,11 +138,10 @@ def comparable(dtype):
     else:
         limits = np.iinfo(STORAGE[dtype])
         special = [0, 1, limits.min, limits.max, limits.max // 2 + 1, 5, 17]
-    pairs = np.array([(a, b) for a in special for b in special], np.float64 if dtype in FLOATS else None)
-    return [
-        given(dtype, np.resize(column.astype(STORAGE[dtype] if dtype in INTEGERS else None), N))
-        for column in pairs.T
-    ]
+    pairs = np.array(
+        [(a, b) for a in special for b in special], np.float64 if dtype in FLOATS else STORAGE[dtype]
+    )
+    return [given(dtype, np.resize(column, N)) for column in pairs.T]
 
 
 @triton.jit

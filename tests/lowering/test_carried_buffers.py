@@ -1,5 +1,7 @@
 """Tensors that change places round a loop: each turn sees what the turn before yielded."""
 
+import re
+
 import numpy as np
 import pytest
 from test_linalg_to_vector import kernel, load, run, store
@@ -21,7 +23,7 @@ def both(n: int, loop: str) -> str:
         TURNS
         + load("x", "a0", (n,), "f32")
         + load("y", "a1", (n,), "f32")
-        + loop.replace("T,", f"{t},").replace(": T", f": {t}").replace("(T", f"({t}").replace(" T)", f" {t})")
+        + re.sub(r"\bT\b", t, loop)
         + f"\n%q = tensor.cast %r#0 : {t} to {t}\n%s = tensor.cast %r#1 : {t} to {t}\n"
         + store("q", "a2", (n,), "f32")
         + store("s", "a3", (n,), "f32")

@@ -113,26 +113,27 @@ def test_extremes_of_narrow_values_call_no_library(op, wide, lanes, core):
     """LLVM narrows the operation to f16, for which x86 has none."""
     specials = np.array([0.0, 1, -1, 65504, -65504, 6e-8, np.inf, -np.inf, np.nan, 2, -3, 7, 5, 4, 9, -9])
     x, y = (a.ravel().astype(np.float16) for a in np.meshgrid(specials, specials))
-    narrow, type_ = ("vector<16xf16>", f"vector<16x{wide}>") if lanes > 1 else ("f16", wide)
-    load = "vector.load %{0}[%i] : memref<?xf16>, vector<16xf16>" if lanes > 1 else "memref.load %{0}[%i] : memref<?xf16>"
-    store = f"{'vector' if lanes > 1 else 'memref'}.store %d, %z[%i] : memref<?xf16>" + f", {narrow}" * (lanes > 1)
-    widen, back = ("arith.extf %{0} : {1} to {2}", f"arith.truncf %c : {type_} to {narrow}")
-    if wide == "f16":
-        widen, back = "arith.mulf %{0}, %one : {1}", f"arith.mulf %c, %one : {type_}"
+    shaped = (lambda element: f"vector<16x{element}>") if lanes > 1 else (lambda element: element)
+    narrow, type_ = shaped("f16"), shaped(wide)
+    dialect, tail = ("vector", f", {narrow}") if lanes > 1 else ("memref", "")
     one = f"arith.constant {'dense<1.0>' if lanes > 1 else '1.0'} : {narrow}"
-    text = f"""func.func @k(%x: memref<?xf16>, %y: memref<?xf16>, %z: memref<?xf16>, {GRID}) attributes {{vertebra.kernel}} {{
+    widen, back = "arith.extf %{0} : " + f"{narrow} to {type_}", f"arith.truncf %c : {type_} to {narrow}"
+    if wide == "f16":
+        widen, back = "arith.mulf %{0}, %one : " + narrow, f"arith.mulf %c, %one : {narrow}"
+    arguments = f"%x: memref<?xf16>, %y: memref<?xf16>, %z: memref<?xf16>, {GRID}"
+    text = f"""func.func @k({arguments}) attributes {{vertebra.kernel}} {{
       %zero = arith.constant 0 : index
       %step = arith.constant {lanes} : index
       %end = arith.constant {x.size} : index
       %one = {one}
       scf.for %i = %zero to %end step %step {{
-        %h = {load.format("x")}
-        %g = {load.format("y")}
-        %a = {widen.format("h", narrow, type_)}
-        %b = {widen.format("g", narrow, type_)}
+        %h = {dialect}.load %x[%i] : memref<?xf16>{tail}
+        %g = {dialect}.load %y[%i] : memref<?xf16>{tail}
+        %a = {widen.format("h")}
+        %b = {widen.format("g")}
         %c = arith.{op} %a, %b : {type_}
         %d = {back}
-        {store}
+        {dialect}.store %d, %z[%i] : memref<?xf16>{tail}
       }}
       return }}"""
     chosen = CORES[core]()
