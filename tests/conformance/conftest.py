@@ -10,10 +10,6 @@ import pytest
 from .case import INTERPRETER
 
 
-def pytest_addoption(parser):
-    parser.addoption("--core", action="append", dest="core", help="test this core only (repeatable)")
-
-
 def installed_cores() -> list[str]:
     """The names of all cores that any plugin declares."""
     from vertebra.core import hooks

@@ -121,4 +121,6 @@ def test_a_buffer_of_run_time_size_is_refused():
     with pytest.raises(CompileError) as caught:
         placed('%b = memref.alloc(%n) : memref<?xf32> loc("k.py":5:3)')
     assert caught.value.kernel == "k"
-    assert str(caught.value).startswith("k.py:5:3: error in kernel k: a buffer of run-time size, memref<?xf32>")
+    assert str(caught.value).startswith(
+        "k.py:5:3: error in kernel k: a buffer of run-time size, memref<?xf32>"
+    )

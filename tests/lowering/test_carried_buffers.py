@@ -70,7 +70,9 @@ CASES = {
         lambda a, b: (a + b, a),
     ),
     "read-after-update": (
-        loop("%m, %k", "%m = arith.maximumf %a, %b : T\n%d = arith.subf %m, %a : T\n%k = arith.addf %b, %d : T"),
+        loop(
+            "%m, %k", "%m = arith.maximumf %a, %b : T\n%d = arith.subf %m, %a : T\n%k = arith.addf %b, %d : T"
+        ),
         lambda a, b: (np.maximum(a, b), b + (np.maximum(a, b) - a)),
     ),
     "nested": (

@@ -192,7 +192,9 @@ def test_two_kernels_of_one_module_have_an_entry_each():
 def test_only_the_entry_and_its_size_are_exported():
     text = f"func.func @k({GRID}) attributes {{vertebra.kernel}} {{ return }}"
     llir = render(text, "llir", cores()["host"], start="linalg")
-    exported = [line for line in llir.splitlines() if line.startswith(("define", "@")) and "internal" not in line]
+    exported = [
+        line for line in llir.splitlines() if line.startswith(("define", "@")) and "internal" not in line
+    ]
     assert [line.partition("@")[2].split("(")[0].split()[0] for line in exported] == ["k_scratch_bytes", "k"]
 
 

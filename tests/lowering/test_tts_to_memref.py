@@ -166,7 +166,7 @@ def test_wrapped_rows_of_any_stride(n, m, host):
 @pytest.mark.parametrize("n", [0, 1, 5, 16, 30])
 def test_gather_and_scatter(n, host):
     index = np.random.default_rng(0).permutation(B).astype(np.int32)
-    np.testing.assert_array_equal(run(kernels.gather, X, index, n), np.where(I < n, X[index], 0))
+    np.testing.assert_array_equal(run(kernels.gather, X, index, n), np.where(n > I, X[index], 0))
     expected = np.zeros(B, np.float32)
     expected[index[:n]] = X[: min(n, B)]
     np.testing.assert_array_equal(run(kernels.scatter, X, index, n), expected)
