@@ -1,11 +1,14 @@
 """The function that a runtime calls (see core/abi.py): unpacks the arguments and walks the programs."""
 
+import re
+
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.buffers import SCRATCH_BYTES
 
 _GRID = 6  # trailing arguments of a kernel: programs in x, y, z, then this program's x, y, z
 _UNBOUNDED = (1 << 63) - 1
+_SYMBOL = re.compile(r"[A-Za-z_$.][A-Za-z0-9_$.]*")
 
 _ENTRY = """
 llvm.mlir.global external constant @{name}_scratch_bytes({scratch} : i64) {{addr_space = 0 : i32}} : i64
@@ -42,17 +45,25 @@ def describe_kernels(module, core=None, options=None) -> None:
     for func in module.body.operations:
         func = func.operation
         if func.name == "func.func" and "vertebra.kernel" in func.attributes:
+            name = func.attributes["sym_name"].value
+            if not _SYMBOL.fullmatch(name):
+                raise CompileError(
+                    f"{name!r} cannot be the name of a function in an object file",
+                    at=func,
+                    fix="name the kernel with ASCII letters, digits and underscores",
+                )
             inputs = func.attributes["function_type"].value.inputs
             func.attributes["vertebra.arguments"] = ir.ArrayAttr.get([ir.TypeAttr.get(t) for t in inputs])
 
 
 def emit_entries(module, core=None, options=None) -> None:
-    """Makes every kernel's program function internal and adds the function of the ABI beside it."""
+    """Makes every function internal, to be inlined, and adds that of the ABI beside each kernel."""
     internal = ir.Attribute.parse("#llvm.linkage<internal>")
     for func in list(module.body.operations):
         func = func.operation
         if func.name == "llvm.func" and len(func.regions[0].blocks):
             func.attributes["linkage"] = internal
+            func.attributes["always_inline"] = ir.UnitAttr.get()
             if "vertebra.arguments" in func.attributes:
                 _emit(module, func)
 

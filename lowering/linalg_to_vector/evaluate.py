@@ -313,9 +313,10 @@ class Evaluator:
         if name == "arith.select":
             return b.select(*chunks)
         attributes = {a: op.attributes[a] for a in op.attributes}
-        if all(isinstance(c, Uniform) for c in chunks):
-            return Uniform(create(name, type, [b.scalar(c) for c in chunks], attributes))
-        return Lanes(create(name, b.vector_type(type), [b.vector(c) for c in chunks], attributes))
+        with op.location:
+            if all(isinstance(c, Uniform) for c in chunks):
+                return Uniform(create(name, type, [b.scalar(c) for c in chunks], attributes))
+            return Lanes(create(name, b.vector_type(type), [b.vector(c) for c in chunks], attributes))
 
 
 def _identity(chunk: Chunk):

@@ -202,9 +202,10 @@ class Builder:
         return self.cast("arith.index_cast", chunk, self.index)
 
     def cast(self, name: str, chunk: Chunk, type) -> Chunk:
-        """An integer cast; even spacing survives it, since index arithmetic does not wrap.
+        """An integer cast.
 
-        Types of less than 32 bits hold no indices, so there it may wrap.
+        Even spacing survives the way to an index, since addresses do not wrap; it survives
+        widening where the lanes are known not to wrap.
         """
         if chunk.type == type:
             return chunk
@@ -216,9 +217,17 @@ class Builder:
             case Affine() if name in ("arith.index_cast", "arith.extsi", "arith.trunci") and (
                 _holds_indices(chunk.type) and _holds_indices(type)
             ):
-                if chunk.step.const is None or abs(chunk.step.const) <= _LARGEST_STRIDE:
+                safe = name != "arith.extsi" or self._fits(chunk)
+                if safe and (chunk.step.const is None or abs(chunk.step.const) <= _LARGEST_STRIDE):
                     return Affine(self.cast(name, chunk.base, type), self.cast(name, chunk.step, type))
         return Lanes(create(name, self.vector_type(type), [self.vector(chunk)]))
+
+    def _fits(self, chunk: Affine) -> bool:
+        """Whether no lane wraps in the chunk's type."""
+        if chunk.base.const is None or chunk.step.const is None:
+            return False
+        last = chunk.base.const + chunk.step.const * (self.width - 1)
+        return abs(last) < 1 << (chunk.type.width - 1)
 
     # -- masks
 

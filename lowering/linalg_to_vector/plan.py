@@ -278,15 +278,30 @@ class Plan:
         return list(found.items())
 
     def _find_loads(self, block) -> None:
+        copied: dict = {}  # buffer -> writes to memory before the copy that fills it
+        writes = 0
         for op in block.operations:
             op = op.operation
-            if op.name == "bufferization.to_tensor" and (load := match_load(op, self._mixed)):
-                self._loads[op.results[0]] = load
-                for piece in load.pieces:
-                    piece.attributes[_PIECE] = ir.UnitAttr.get()
+            if op.name == "memref.copy":
+                target = producer(op.operands[1])
+                partial = target is not None and target.name == "memref.subview"
+                copied[target.operands[0] if partial else op.operands[1]] = writes
+            elif op.name == "bufferization.to_tensor":
+                load = match_load(op, self._mixed)
+                if load and copied.get(op.operands[0]) == writes:
+                    self._loads[op.results[0]] = load
+                    for piece in load.pieces:
+                        piece.attributes[_PIECE] = ir.UnitAttr.get()
             for region in op.regions:
                 for inner in region.blocks:
                     self._find_loads(inner)
+            writes += self._may_write(op)
+
+    def _may_write(self, op) -> bool:
+        """Whether `op`, or anything inside it, writes memory that a load may read."""
+        if op.name in _WRITES and op.name != "memref.copy" and not (op.name == "func.call" and _is_view(op)):
+            return True
+        return len(op.regions) > 0 and bool(self.names(op) & (_WRITES - {"memref.copy"}))
 
     # -- the survey
 

@@ -58,7 +58,7 @@ class Reduction:
         type = body[0].results[0].type
         if not isinstance(type, ir.IntegerType) and not isinstance(type, ir.F32Type | ir.F64Type):
             return None
-        if set(body[0].operands) != set(self.block.arguments):
+        if set(body[0].operands) != set(self.block.arguments) or body[1].operands[0] != body[0].results[0]:
             return None
         return _KINDS.get(body[0].operation.name)
 

@@ -46,8 +46,8 @@ def translate(text: str) -> str:
 class Loaded:
     """The functions and globals of LLVM IR `text` in this process."""
 
-    def __init__(self, text: str, level: int = 0):
-        obj = llvm.emit_object(llvm.optimize(text, HOST, level), HOST)
+    def __init__(self, text: str, vectorize: bool = False):
+        obj = llvm.emit_object(llvm.optimize(text, HOST, vectorize=vectorize), HOST)
         machine = binding.Target.from_default_triple().create_target_machine(jit=True)
         self.engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
         self.engine.add_object_file(binding.object_file.ObjectFileRef.from_data(obj))
@@ -111,7 +111,7 @@ llvm.func @f{number}(%p: !llvm.ptr, %q: !llvm.ptr, %r: !llvm.ptr, %s: !llvm.ptr,
   llvm.return
 }}"""
     # Optimised, for x86 carries a bfloat from block to block as a float and back, which flushes subnormals.
-    loaded = Loaded(llvm.downgrade(translate(text)), level=2)
+    loaded = Loaded(llvm.downgrade(translate(text)))
     np.testing.assert_array_equal(loaded.read("all", unsigned, len(bits)), np.array(bits, unsigned))
     one = int(np.array(special_bits(kind)[4], unsigned))
     for number, expected in enumerate(bits):
@@ -216,11 +216,8 @@ done:
 
 
 @pytest.mark.parametrize("vectorize", [False, True])
-@pytest.mark.parametrize("level", [0, 1, 2, 3])
-def test_code_of_every_level_computes_the_same(level, vectorize):
-    obj = llvm.emit_object(llvm.optimize(SAXPY, HOST, level, vectorize=vectorize), HOST)
-    assert obj[:4] == b"\x7fELF"
-    loaded = Loaded(SAXPY, level)
+def test_either_pipeline_computes_the_same(vectorize):
+    loaded = Loaded(SAXPY, vectorize)
     function = loaded.function("saxpy", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     x, y = np.arange(100, dtype=np.float32), np.ones(100, np.float32)
     function(x.ctypes.data, y.ctypes.data, 100)

@@ -16,7 +16,8 @@ GRID = "%gx: i32, %gy: i32, %gz: i32, %px: i32, %py: i32, %pz: i32"
 
 
 def loaded(arguments: str, body: str, signature: tuple[str, ...], name: str = "k"):
-    text = f"func.func @{name}({arguments}, {GRID}) attributes {{vertebra.kernel}} {{\n{body}\nreturn }}"
+    inputs = f"{arguments}, {GRID}" if arguments else GRID
+    text = f"func.func @{name}({inputs}) attributes {{vertebra.kernel}} {{\n{body}\nreturn }}"
     core = cores()["host"]
     return runtime_for(core).load(compile(text, core, name=name, signature=signature, start="linalg"))
 
@@ -215,3 +216,16 @@ def test_a_slot_is_what_the_interface_says():
     kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64] + [ctypes.c_int32] * 3
     ctypes.CFUNCTYPE(None, *kinds)(kernel.address)(slots.ctypes.data, None, 0, 1, 1, 1, 1)
     assert out[0] == 1.5
+
+
+@pytest.mark.parametrize("name", ["ядро", "k<1>", "two words"])
+def test_a_name_that_no_object_file_holds_is_refused(name):
+    text = f'func.func @"{name}"({GRID}) attributes {{vertebra.kernel}} {{ return }}'
+    with pytest.raises(CompileError, match="cannot be the name of a function") as caught:
+        compile(text, cores()["host"], name=name, signature=(), start="linalg")
+    assert caught.value.kernel == name
+
+
+@pytest.mark.parametrize("name", ["k", "_k2", "k.specialised", "K"])
+def test_a_name_of_letters_digits_and_underscores_is_kept(name):
+    loaded("", "", (), name=name).launch((1, 1, 1), ())
