@@ -218,9 +218,10 @@ where the polynomial is used stands beside each.
 # fmt: off'''
 
 
-def main() -> None:
-    print(HEADER)
-    for name, comment, variants in tables():
+def print_tables(header: str, tables) -> None:
+    """Prints a module with the coefficients of `tables`, as of `tables()`."""
+    print(header)
+    for name, comment, variants in tables:
         print(f"\n# {comment}")
         nested = variants[0][0] is not None
         if nested:
@@ -241,4 +242,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    print_tables(HEADER, tables())

@@ -21,7 +21,7 @@ import numpy as np
 from vertebra.core.llvm_syntax import downgrade
 from vertebra.core.mlir import ir, passmanager
 from vertebra.core.mlir import llvm as mlir_llvm
-from vertebra.lowering.math_to_arith import expand_math
+from vertebra.lowering.math_to_arith import LIBRARY, expand_math
 
 BLOCK = 4096  # elements a call of a compiled function computes
 DTYPES = {"f32": np.float32, "f64": np.float64}
@@ -31,6 +31,7 @@ _PIPELINE = (
     "convert-func-to-llvm{use-bare-ptr-memref-call-conv=1},reconcile-unrealized-casts)"
 )
 _KERNEL = """
+{declaration}
 func.func @kernel(%rounds: index, {parameters}, %out: memref<{block}x{out}>) {{
   %zero = arith.constant 0 : index
   %step = arith.constant {lanes} : index
@@ -39,7 +40,7 @@ func.func @kernel(%rounds: index, {parameters}, %out: memref<{block}x{out}>) {{
   scf.for %round = %zero to %rounds step %one {{
     scf.for %i = %zero to %end step %step {{
       {loads}
-      %r = math.{op} {names} : {signature}
+      %r = {call}
       {store}
     }}
   }}
@@ -48,12 +49,16 @@ func.func @kernel(%rounds: index, {parameters}, %out: memref<{block}x{out}>) {{
 """
 
 
-def source(op: str, element: str, *, lanes: int = 16, integer: str | None = None) -> str:
-    """MLIR text of a kernel that applies `math.<op>` to BLOCK elements, `lanes` at a time (1: scalars).
+def source(
+    op: str, element: str, *, lanes: int = 16, integer: str | None = None, out: str | None = None
+) -> str:
+    """MLIR text of a kernel that applies `op` to BLOCK elements, `lanes` at a time (1: scalars).
 
-    integer: the type of a second, integer operand.  An f64 vector has half the lanes.
+    op: the name of a `math` operation, or of a function of `LIBRARY`.  integer: the type of a last,
+    integer operand.  out: the result's type, if not `element`.  An f64 vector has half the lanes.
     """
-    types = [element] * (2 if op in ("powf", "atan2", "ipowi") else 1) + ([integer] if integer else [])
+    out = out or element
+    types = [element] * OPERANDS.get(op, 1) + ([integer] if integer else [])
     if lanes > 1 and element == "f64":
         lanes //= 2
     shaped = (lambda t: f"vector<{lanes}x{t}>") if lanes > 1 else (lambda t: t)
@@ -67,16 +72,23 @@ def source(op: str, element: str, *, lanes: int = 16, integer: str | None = None
         if lanes > 1
         else "memref.store %r, %out[%i] : memref<{b}x{t}>"
     )
+    names = ", ".join(f"%x{n}" for n in range(len(types)))
+    signature = ", ".join(map(shaped, types))
+    declaration = ""
+    if op in LIBRARY:
+        call = f"func.call @{op}({names}) : ({signature}) -> {shaped(out)}"
+        declaration = f"func.func private @{op}({signature}) -> {shaped(out)}"
+    else:
+        call = f"math.{op} {names} : {signature if integer else shaped(element)}"
     return _KERNEL.format(
+        declaration=declaration,
+        call=call,
         parameters=", ".join(f"%p{n}: memref<{BLOCK}x{t}>" for n, t in enumerate(types)),
         block=BLOCK,
-        out=element,
+        out=out,
         lanes=lanes,
         loads="\n      ".join(load.format(n=n, b=BLOCK, t=t, s=shaped(t)) for n, t in enumerate(types)),
-        op=op,
-        names=", ".join(f"%x{n}" for n in range(len(types))),
-        signature=", ".join(map(shaped, types)) if integer else shaped(element),
-        store=store.format(b=BLOCK, t=element, s=shaped(element)),
+        store=store.format(b=BLOCK, t=out, s=shaped(out)),
     )
 
 
@@ -85,10 +97,28 @@ def lower(text: str, *, fast: bool = False) -> str:
     with ir.Context() as context, ir.Location.unknown():
         context.enable_multithreading(False)
         module = ir.Module.parse(text)
+        _expand_library(module)
         expand_math(module, fast=fast)
         module.operation.verify()
         passmanager.PassManager.parse(_PIPELINE).run(module.operation)
         return downgrade(mlir_llvm.translate_module_to_llvmir(module.operation))
+
+
+def _expand_library(module) -> None:
+    """Replaces calls of the functions of `LIBRARY`."""
+    found = []
+
+    def visit(op):
+        if op.name == "func.call" and op.attributes["callee"].value in LIBRARY:
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    for op in found:
+        with op.location, ir.InsertionPoint(op):
+            compute = LIBRARY[op.attributes["callee"].value]
+            op.results[0].replace_all_uses_with(compute(*op.operands, type=op.operands[0].type))
+        op.erase()
 
 
 class Jit:
@@ -175,6 +205,11 @@ RANGES = {
     "asinh": (-5, 5), "acosh": (1, 5), "atanh": (-1, 1), "erf": (-4, 4), "erfc": (-4, 10.5), "cbrt": (-8, 8),
     "log1p": (-1, 3), "powf": (0, 4), "atan2": (-3, 3),
 }  # fmt: skip
+
+
+# Functions of more than one operand.
+OPERANDS = {"powf": 2, "atan2": 2, "ipowi": 2}
+OPERANDS |= {"hypot": 2, "rhypot": 2, "norm3d": 3, "rnorm3d": 3, "norm4d": 4, "rnorm4d": 4}
 
 
 def samples(name: str, dtype: type, count: int, seed: int = 0) -> tuple[np.ndarray, ...]:

@@ -13,7 +13,9 @@ own block of `scratch_bytes` bytes (in the artifact's metadata), 128-byte
 aligned, contents undefined.  The function is reentrant and keeps no state, so
 any number of threads may run disjoint ranges at once.
 
-The only symbols an object may leave undefined are memcpy, memmove and memset.
+The only symbols an object may leave undefined are memcpy, memmove and memset, and, where
+the kernel prints or asserts, the services of its runtime: `vertebra_print` and
+`vertebra_fail` (core/native/services.h).
 """
 
 import operator
@@ -22,7 +24,8 @@ import struct
 import numpy as np
 
 SCRATCH_ALIGNMENT = 128
-UNDEFINED_ALLOWED = ("memcpy", "memmove", "memset")
+SERVICES = ("vertebra_print", "vertebra_fail")
+UNDEFINED_ALLOWED = ("memcpy", "memmove", "memset", *SERVICES)
 
 # Triton's type name -> how a Python value fills its 8-byte slot.
 _INTEGERS = {f"{sign}{bits}": bits for bits in (1, 8, 16, 32, 64) for sign in "iu"}

@@ -14,7 +14,7 @@ import attrs
 from vertebra.core import hooks
 from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.mlir import ir, passmanager
-from vertebra.core.target import Core, Pass, Target
+from vertebra.core.target import Core, MicroKernel, Pass, Target
 
 MODULE_STAGES = ("ttir", "linalg", "vector", "llvm")
 STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
@@ -49,6 +49,17 @@ def _resolve(name: str, seen: tuple[str, ...]) -> Target:
         return target
     base = _resolve(target.extends, (*seen, name))
     return attrs.evolve(target, stages={**base.stages, **target.stages})
+
+
+def micro_kernels_of(core: Core) -> tuple[MicroKernel, ...]:
+    """The matrix micro-kernels of the core's target, then those of the targets that it extends."""
+    found: tuple[MicroKernel, ...] = ()
+    known, name = hooks.targets(), target_of(core).name
+    while name is not None:
+        target = known[name]
+        found += target.micro_kernels(core) if target.micro_kernels else ()
+        name = target.extends
+    return found
 
 
 def passes_to(stage: str, core: Core) -> tuple[Pass, ...]:

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import os
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -67,6 +68,13 @@ def num_threads() -> int:
             fix="set it to a number of threads from 1 to 4096, or unset it",
         )
     return int(text)
+
+
+def show(text: bytes) -> None:
+    """Writes what a kernel prints to Python's standard output, at once: the kernel may crash next."""
+    if sys.stdout is not None:
+        sys.stdout.write(text.decode(errors="replace"))
+        sys.stdout.flush()
 
 
 # --- Arguments -----------------------------------------------------------------------------

@@ -73,16 +73,42 @@ class Pass:
 
 
 @attrs.frozen
+class MicroKernel:
+    """One step of a matrix product in registers: every sum of an m x n tile takes up k products.
+
+        acc (m, n) += a (m, k) @ b (k, n)
+
+    shape: (m, n, k).  a, b, acc: the names of the element types ("i8", "bf16", "f32"); integers
+    are signed.  Operands of narrower types that these hold exactly are widened while they are packed.
+    emit: (a, b, acc) -> acc, MLIR vectors of rank 1: a holds m * k elements row by row, b holds
+    n * k column by column (the k elements of one column are neighbours), acc m * n row by row.
+    a_offset: what the instruction wants added to every element of A, modulo the range of its
+    type; whoever packs A adds it, and takes a_offset times the column sums of B off the sums.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    a: str
+    b: str
+    acc: str
+    emit: Callable
+    a_offset: int = 0
+
+
+@attrs.frozen
 class Target:
     """How one kind of hardware gets from `linalg` to machine code.
 
     stages: for each stage the passes that make it from the one before; a stage it
     leaves out is the one of the target it extends.
+    micro_kernels: core -> its `MicroKernel` records, the best ones first; those of the target it
+    extends come after them, and multiply-adds of whole vectors, which every core has, come last.
     """
 
     name: str
     extends: str | None = None
     stages: Mapping[str, tuple[Pass, ...]] = attrs.field(factory=dict, hash=False)
+    micro_kernels: Callable[[Core], tuple[MicroKernel, ...]] | None = None
     description: str = ""
 
 

@@ -149,10 +149,12 @@ def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) ->
     """A position-independent shared object of `objects` (ELF relocatable, one target).
 
     core: anything with `.triple`.  It needs no other library: the compiler's helper functions
-    and memcpy, memmove, memset are linked in and not exported.  Raises ToolError where a symbol
-    stays undefined.
+    and memcpy, memmove, memset are linked in and not exported.  Only the services of a runtime
+    stay undefined.  Raises ToolError where another symbol does.
     """
     target = zig_triple(core.triple)
+    # The linker knows all or nothing; of objects with services the others were checked when they were made.
+    served = any(not elf.undefined_symbols(data).isdisjoint(abi.SERVICES) for data in objects)
     with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
         paths = []
         for number, data in enumerate(objects):
@@ -161,7 +163,7 @@ def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) ->
             paths.append(str(path))
         out = Path(folder) / "kernel.so"
         options = ["-target", target, *_LINK_CPU.get(target.split("-")[0], ()), "-shared", "-nostdlib"]
-        options += ["-rtlib=compiler-rt", "-Wl,-z,defs", "-Wl,--hash-style=both", "-s", "-O2", *flags]
+        options += ["-rtlib=compiler-rt", f"-Wl,-z,{'undefs' if served else 'defs'}", "-Wl,--hash-style=both", "-s", "-O2", *flags]
         run_compiler([*options, *paths, "-o", str(out)])
         return out.read_bytes()
 

@@ -6,6 +6,7 @@ linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` st
 
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
+from vertebra.core.pipeline import micro_kernels_of
 from vertebra.core.target import Pass
 from vertebra.lowering import address_views, buffers, byte_masks, carried_buffers, kernel_entry
 
@@ -13,7 +14,7 @@ from vertebra.lowering import address_views, buffers, byte_masks, carried_buffer
 def _vectorise(module, core, options) -> None:
     from vertebra.lowering.linalg_to_vector import linalg_to_vector
 
-    linalg_to_vector(module, core.vector)
+    linalg_to_vector(module, core.vector, micro_kernels_of(core))
 
 
 def _copies(module, core, options) -> None:

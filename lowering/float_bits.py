@@ -68,6 +68,8 @@ def floats_as_bits(module, unit: VectorUnit) -> None:
 
 
 def _convert(op, types: _Types) -> None:
+    if op.name == "llvm.bitcast":
+        return  # made by a micro-kernel, for an instruction that takes the very type
     if op.name == "arith.constant":
         _constant(op, types)
     elif op.name == "memref.global":

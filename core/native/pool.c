@@ -1,12 +1,16 @@
 #define _GNU_SOURCE
 #include "pool.h"
+#include "services.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -26,6 +30,8 @@ struct job {
   _Atomic int64_t next; /* first program that nobody has taken */
   atomic_int helpers;   /* workers inside the job; changes under `lock` */
   atomic_int error;
+  const char *failure; /* what the program `failed` said; set once, by who sets `error` */
+  int32_t failed[3];
   int wanted; /* how many workers may still join; under `lock` */
   struct job *after;
 };
@@ -90,20 +96,62 @@ static inline void relax(void) {
 #endif
 }
 
+/* What a thread runs, so that a program which fails gets out of its kernel. */
+struct run {
+  struct job *job;
+  struct run *outer; /* a launch inside of another one, by the sink of what kernels print */
+  jmp_buf out;
+};
+static _Thread_local struct run *running;
+
+static _Thread_local char failure[1024]; /* of this thread's last launch that failed */
+
+const char *vertebra_failure(void) { return failure; }
+
+void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z) {
+  struct run *run = running;
+  if (!run) {
+    fprintf(stderr, "program (%" PRId32 ", %" PRId32 ", %" PRId32 "): %s\n", x, y, z, message);
+    abort();
+  }
+  struct job *job = run->job;
+  int none = 0;
+  if (atomic_compare_exchange_strong(&job->error, &none, VERTEBRA_FAILED)) {
+    job->failure = message;
+    job->failed[0] = x, job->failed[1] = y, job->failed[2] = z;
+  }
+  atomic_store(&job->next, job->programs);
+  /* A kernel owns nothing that would have to be given back, and stops where it failed. */
+  _longjmp(run->out, 1);
+}
+
+/* The error of a job whose programs have all ended. */
+static int outcome(const struct job *job) {
+  int error = atomic_load(&job->error);
+  if (error == VERTEBRA_FAILED)
+    snprintf(failure, sizeof failure, "program (%" PRId32 ", %" PRId32 ", %" PRId32 "): %s", job->failed[0],
+             job->failed[1], job->failed[2], job->failure);
+  return error;
+}
+
 static void run_chunks(struct job *job) {
   void *memory = NULL;
   if (job->scratch_bytes > 0 && !(memory = scratch_of_thread(job->scratch_bytes))) {
-    atomic_store(&job->error, ENOMEM);
+    int none = 0;
+    atomic_compare_exchange_strong(&job->error, &none, ENOMEM);
     atomic_store(&job->next, job->programs);
     return;
   }
-  for (;;) {
+  struct run run = {.job = job, .outer = running};
+  running = &run;
+  while (!_setjmp(run.out)) {
     int64_t begin = atomic_fetch_add_explicit(&job->next, job->chunk, memory_order_relaxed);
     if (begin >= job->programs)
-      return;
+      break;
     int64_t end = job->programs - begin > job->chunk ? begin + job->chunk : job->programs;
     job->kernel(job->args, memory, begin, end, job->grid_x, job->grid_y, job->grid_z);
   }
+  running = run.outer;
 }
 
 static struct job *joinable(void) {
@@ -205,22 +253,20 @@ int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scrat
       programs > INT64_MAX / 2)
     return EOVERFLOW;
   pthread_once(&once, initialise);
-  if (threads <= 1 || programs == 1) {
-    void *memory = NULL;
-    if (scratch_bytes > 0 && !(memory = scratch_of_thread(scratch_bytes)))
-      return ENOMEM;
-    kernel(args, memory, 0, programs, grid_x, grid_y, grid_z);
-    return 0;
-  }
   struct job job = {
       .kernel = kernel, .args = args, .scratch_bytes = scratch_bytes,
       .grid_x = grid_x, .grid_y = grid_y, .grid_z = grid_z, .programs = programs,
   };
+  if (threads <= 1 || programs == 1) {
+    job.chunk = programs;
+    run_chunks(&job);
+    return outcome(&job);
+  }
   int64_t chunk = programs / ((int64_t)threads * CHUNKS_PER_THREAD);
   job.chunk = chunk > 0 ? chunk : 1;
   int64_t helpers = (programs - 1) / job.chunk; /* chunks besides the caller's first */
   run_shared(&job, helpers < threads - 1 ? (int)helpers : threads - 1);
-  return atomic_load(&job.error);
+  return outcome(&job);
 }
 
 int vertebra_launch_request(const struct vertebra_request *request) {

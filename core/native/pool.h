@@ -17,14 +17,19 @@ struct vertebra_request {
   uint64_t slots[];
 };
 
+enum { VERTEBRA_FAILED = -1 }; /* a program called vertebra_fail */
+
 /* Runs every program of the grid and returns when all have ended.
  *
- * Returns 0, ENOMEM where a thread gets no scratch memory (some programs may have run), or
+ * Returns 0, VERTEBRA_FAILED (the programs that had not begun have not run), ENOMEM where a thread gets no scratch memory (some programs may have run), or
  * EOVERFLOW where the number of programs does not fit in 63 bits (none has run).  Any number of
  * threads may call this at once, also in a child after fork().
  */
 int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scratch_bytes,
                     int32_t grid_x, int32_t grid_y, int32_t grid_z, int32_t threads);
+
+/* What the calling thread's last launch to return VERTEBRA_FAILED was told by its program. */
+const char *vertebra_failure(void);
 
 /* vertebra_launch of a packed request. */
 int vertebra_launch_request(const struct vertebra_request *request);

@@ -7,7 +7,7 @@ the buffers that travel through it, which bufferisation turns into memory.
 """
 
 from vertebra.core.mlir import ir
-from vertebra.core.target import VectorUnit
+from vertebra.core.target import MicroKernel, VectorUnit
 from vertebra.lowering.linalg_to_vector import memory
 from vertebra.lowering.linalg_to_vector.access import mixed
 from vertebra.lowering.linalg_to_vector.contract import contract
@@ -19,14 +19,14 @@ from vertebra.lowering.linalg_to_vector.reduce import reduce
 from vertebra.lowering.linalg_to_vector.store import effects, store
 
 
-def linalg_to_vector(module, unit: VectorUnit) -> None:
-    """Lowers every function of `module`, in place."""
+def linalg_to_vector(module, unit: VectorUnit, micro_kernels: tuple[MicroKernel, ...] = ()) -> None:
+    """Lowers every function of `module`, in place.  micro_kernels: for matrix products, the best first."""
     for func in module.body.operations:
         func = func.operation
         if func.name == "func.func" and len(func.regions[0].blocks):
             block = func.regions[0].blocks[0]
             plan = Plan(block, mixed)
-            _lower_block(Scope(plan, Constants(block), unit), block)
+            _lower_block(Scope(plan, Constants(block), unit, micro_kernels), block)
 
 
 def _lower_block(scope: Scope, block) -> None:

@@ -1,5 +1,7 @@
 """Reading and writing memory and materialised tensors, a chunk at a time."""
 
+import math
+
 import attrs
 
 from vertebra.core.mlir import ir
@@ -9,6 +11,7 @@ from vertebra.lowering.linalg_to_vector.lanes import (
     Builder,
     Chunk,
     Lanes,
+    Merged,
     Uniform,
     create,
 )
@@ -147,6 +150,8 @@ class Memory:
     def read(self, tensor, idx: list[Chunk], mask: Chunk | None = None) -> Chunk:
         """tensor[idx].  Where `mask` is false the lane is undefined and its index may be out of range."""
         b, element = self.b, tensor.type.element_type
+        if any(isinstance(i, Merged) for i in idx):
+            tensor, idx = _merged(tensor, idx)
         shape = shape_of(tensor)
         idx = [b.const(0) if size == 1 else i for i, size in zip(idx, shape, strict=True)]
         if mask is None and all(isinstance(i, Uniform) for i in idx):
@@ -183,16 +188,28 @@ def _row_major(b: Builder, shape: list[int], idx: list[Chunk]) -> Chunk:
     return at
 
 
+def _merged(tensor, idx: list[Chunk]):
+    """`tensor` with merged dimensions joined, and the indices that are left."""
+    groups: list[list[int]] = [[]]
+    for d, i in enumerate(idx):
+        groups[-1].append(d)
+        if not isinstance(i, Merged) and d + 1 < len(idx):
+            groups.append([])
+    return _collapse(tensor, groups), [idx[group[-1]] for group in groups]
+
+
 def collapse(tensor, keep: int):
     """`tensor` with all dimensions from `keep` on joined into one."""
-    shape = shape_of(tensor)
-    if len(shape) == keep + 1:
+    rank = tensor.type.rank
+    if rank == keep + 1:
         return tensor
-    groups = [[d] for d in range(keep)] + [list(range(keep, len(shape)))]
-    size = 1
-    for s in shape[keep:]:
-        size *= s
-    result = ir.RankedTensorType.get([*shape[:keep], size], tensor.type.element_type)
+    return _collapse(tensor, [[d] for d in range(keep)] + [list(range(keep, rank))])
+
+
+def _collapse(tensor, groups: list[list[int]]):
+    shape = shape_of(tensor)
+    sizes = [math.prod(shape[d] for d in group) for group in groups]
+    result = ir.RankedTensorType.get(sizes, tensor.type.element_type)
     i64 = ir.IntegerType.get_signless(64)
     reassociation = ir.ArrayAttr.get(
         [ir.ArrayAttr.get([ir.IntegerAttr.get(i64, d) for d in group]) for group in groups]

@@ -1,52 +1,31 @@
-"""Matrix products, in register-blocked tiles.
+"""Matrix products, in register-blocked tiles of a micro-kernel.
 
-A tile of rows x columns accumulators stays in vector registers over the whole of K.
-Per step of K it loads one row of B as vectors and `rows` elements of A as scalars,
-each multiplied into a row of accumulators.
+A tile of sums stays in vector registers over the whole of K.  Per step of K it loads one row of
+a panel of B as vectors and a piece of every row of A, each multiplied into a row of sums.
 """
 
 import attrs
 
 from vertebra.core.mlir import ir
-from vertebra.core.target import VectorUnit
 from vertebra.lowering.linalg_to_vector.access import shape_of
-from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, materialise
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
-from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces
+from vertebra.lowering.linalg_to_vector.loops import loop, nest
+from vertebra.lowering.linalg_to_vector.micro_kernel import Part, computing_type, parts
+from vertebra.lowering.linalg_to_vector.packing import (
+    Panels,
+    Rows,
+    element_named,
+    in_memory,
+    pack_columns,
+    pack_rows,
+    widen,
+)
 from vertebra.lowering.linalg_to_vector.plan import block_of, producer
+from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 
-
-@attrs.frozen
-class RegisterTile:
-    """rows x (vectors * lanes) accumulators."""
-
-    rows: int
-    vectors: int
-    lanes: int
-
-    @property
-    def columns(self) -> int:
-        return self.vectors * self.lanes
-
-
-def register_tile(unit: VectorUnit, bits: int, m: int, n: int) -> RegisterTile:
-    """The largest tile whose accumulators, one row of B and one factor of A fit the registers.
-
-    Two vectors of columns, where the registers allow it, halve the loads of A per product.
-    """
-    lanes = min(unit.lanes(bits), _power_of_two_below(n))
-    available = unit.registers // unit.group
-    vectors = 2 if available >= 16 and n >= 2 * lanes else 1
-    spare = 0 if unit.scalar_operand else 1
-    rows = max(1, (available - vectors - spare) // vectors)
-    if unit.group == 1:
-        rows = max(1, rows - 1)  # one register for what the compiler needs besides
-    return RegisterTile(min(rows, m), vectors, lanes)
-
-
-def _power_of_two_below(n: int) -> int:
-    return 1 << (n.bit_length() - 1)
+_WORTH_A_PANEL = 32  # rows of A, from which on copying B out of a buffer into panels pays
 
 
 def balanced(total: int, most: int) -> list[tuple[int, int, int]]:
@@ -58,140 +37,210 @@ def balanced(total: int, most: int) -> list[tuple[int, int, int]]:
     return [(start, stop, size) for start, stop, size in runs if stop > start]
 
 
-def computing_type(acc):
-    """Products accumulate in f32 or i32 at least; the result is rounded once."""
-    if isinstance(acc, ir.FloatType):
-        return acc if acc.width >= 32 else ir.F32Type.get()
-    return acc if acc.width >= 32 else ir.IntegerType.get_signless(32)
-
-
-def widen(value, type, unsigned: bool = False):
-    """`value`, a tensor, with elements of `type`."""
-    element = value.type.element_type
-    if element == type:
-        return value
-    result = ir.RankedTensorType.get(value.type.shape, type)
-    if isinstance(element, ir.FloatType):
-        return create("arith.extf" if element.width < type.width else "arith.truncf", result, [value])
-    return create("arith.extui" if unsigned else "arith.extsi", result, [value])
-
-
-def packed(scope: Scope, value, type, unsigned: bool):
-    """`value` as a row-major tensor of `type` in memory."""
-    wide = widen(value, type, unsigned)
-    op = producer(wide)
-    if op is None or not scope.plan.inlines(op):
-        return wide
-    return materialise(scope, [wide])[0]
-
-
 def contract(scope: Scope, op):
     """linalg.matmul or linalg.batch_matmul: out = acc + a @ b.  Returns the result tensor."""
     a, b, acc = op.operands
     type = computing_type(acc.type.element_type)
     unsigned = "cast" in op.attributes and "unsigned" in str(op.attributes["cast"])
-    a, b = packed(scope, a, type, unsigned), packed(scope, b, type, unsigned)
     *batch, m, n = shape_of(acc)
     k = shape_of(a)[-1]
-    tile = register_tile(scope.unit, type.width, m, n)
+    shares = parts(
+        scope.micro_kernels, scope.unit, a.type.element_type, b.type.element_type, type, (m, n, k), unsigned
+    )
+    packed: dict = {}
+    products = []
+    for part in shares:
+        form = (part.kernel.a, part.kernel.a_offset, part.kernel.shape[0], part.kernel.shape[2])
+        if form not in packed:
+            packed[form] = pack_rows(scope, a, part.kernel, unsigned)
+        wide = widen(b, element_named(part.kernel.b), unsigned)
+        products.append((part, packed[form], wide))
     in_place = _is_ours(scope, acc, op)
     into = acc if in_place else empty(shape_of(acc), acc.type.element_type)
-    base = scope.builder(1)
 
     def matrices(prefix: list[Chunk], carried: list) -> list:
-        for start, stop, columns in pieces(n, tile.columns):
-            lanes = min(tile.lanes, columns)
-
-            def strip(j, inner, columns=columns, lanes=lanes):
-                for top, bottom, rows in balanced(m, tile.rows):
-                    product = _Tile(
-                        scope, prefix, a, b, acc, in_place, rows, columns // lanes, lanes, k, type
-                    )
-                    inner = loop(base, top, bottom, rows, inner, lambda i, t, p=product, j=j: p.emit(i, j, t))
-                return inner
-
-            carried = loop(base, start, stop, columns, carried, strip)
+        for part, rows, wide in products:
+            panels = None if _direct(scope, part, wide, m) else pack_columns(scope, wide, prefix, part)
+            product = _Product(scope, prefix, part, rows, wide, panels, acc, in_place, k, type)
+            carried = product.emit(m, carried)
         return carried
 
-    (result,) = nest(base, batch, [into], matrices)
+    (result,) = nest(scope.builder(1), batch, [into], matrices)
     return result
+
+
+def _direct(scope: Scope, part: Part, b, m: int) -> bool:
+    """Whether B is better read where it is: when it is read once only, or is in memory and short of use."""
+    if part.kernel.shape[2] > 1 or running_dimension(scope.plan, b) not in (None, b.type.rank - 1):
+        return False
+    once = m <= part.rows * part.kernel.shape[0]
+    return once or (in_memory(scope, b) and m < _WORTH_A_PANEL)
 
 
 def _is_ours(scope: Scope, acc, op) -> bool:
     """Whether `acc` is in memory and nothing but `op` looks at it, now or in another turn of a loop."""
     maker = producer(acc)
-    in_memory = maker is None or not scope.plan.inlines(maker)
-    return in_memory and block_of(acc) == op.block and len(list(acc.uses)) == 1
+    resident = maker is None or not scope.plan.inlines(maker)
+    return resident and block_of(acc) == op.block and len(list(acc.uses)) == 1
 
 
 @attrs.frozen
-class _Tile:
-    """One register tile of a product, ready to be emitted at any (row, column)."""
+class _Product:
+    """Some columns of a product.  panels: None where B is read in place."""
 
     scope: Scope
     prefix: list
-    a: object
+    part: Part
+    rows: Rows
     b: object
+    panels: Panels | None
     acc: object
     in_place: bool
-    rows: int
-    vectors: int
-    lanes: int
     k: int
     type: object
 
-    def emit(self, i: Uniform, j: Uniform, carried: list) -> list:
+    def emit(self, m: int, carried: list) -> list:
+        base = self.scope.builder(1)
+        height = self.part.kernel.shape[0]
+
+        def strip(j: Uniform, inner: list) -> list:
+            corrections = self._corrections(j)
+            for top, bottom, rows in balanced(m // height, self.part.rows):
+                inner = loop(
+                    base,
+                    top * height,
+                    bottom * height,
+                    rows * height,
+                    inner,
+                    lambda i, t, rows=rows: self._tile(rows, i, j, corrections, t),
+                )
+            return inner
+
+        return loop(base, self.part.start, self.part.stop, self.part.columns, carried, strip)
+
+    def _tile(self, rows: int, i: Uniform, j: Uniform, corrections: list, carried: list) -> list:
         (out,) = carried
-        ev = self.scope.evaluator(self.lanes)
+        ev = self.scope.evaluator(self.part.kernel.shape[1])
         ev.instead = {self.acc: out} if self.in_place else {}
-        places = [self._place(ev, i, j, r, v) for r in range(self.rows) for v in range(self.vectors)]
-        start = [self._wide(ev, ev.at(self.acc, place)) for place in places]
-        values = [ev.b.scalar(c) if self.lanes == 1 else ev.b.vector(c) for c in start]
-        unroll = 2 if self.k % 2 == 0 else 1  # halves the loop's own instructions; four would spill on RVV
-
-        def steps(p: Uniform, accs: list) -> list:
-            for u in range(unroll):
-                accs = self._step(ev, i, j, ev.b.add(p, ev.b.const(u)), accs)
-            return accs
-
-        done = loop(ev.b, 0, self.k, unroll, values, steps)
-        for place, value in zip(places, done, strict=True):
-            chunk = Uniform(value) if self.lanes == 1 else Lanes(value)
-            out = ev.memory.write(self._narrow(ev, chunk), out, place)
+        places = [(r, v) for r in range(rows) for v in range(self.part.vectors)]
+        sums = []
+        for r, v in places:
+            start = self._start(ev, i, j, r, v)
+            if corrections:
+                start = create("arith.subi", start.type, [start, corrections[v]])
+            sums.append(start)
+        sums = self._over_k(ev, sums, lambda p, s: self._step(ev, rows, i, j, p, s), spills=rows > 1)
+        for (r, v), value in zip(places, sums, strict=True):
+            out = self._finish(ev, i, j, r, v, value, out)
         return [out]
 
-    def _place(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int) -> list[Chunk]:
-        b = ev.b
-        column = b.add(j, b.const(vector * self.lanes))
-        last = column if self.lanes == 1 else Affine(column, b.const(1))
-        return [*self.prefix, b.add(i, b.const(row)), last]
+    def _over_k(self, ev: Evaluator, sums: list, step, *, spills: bool) -> list:
+        """All steps along K; several in one turn make the loop's own instructions fewer."""
+        count = -(-self.k // self.part.kernel.shape[2])
+        most = 2 if spills and self.scope.unit.group > 1 else 4
+        unroll = next(u for u in (4, 2, 1) if u <= most and count % u == 0)
 
-    def _step(self, ev: Evaluator, i: Uniform, j: Uniform, p: Uniform, accs: list) -> list:
+        def turn(p: Uniform, carried: list) -> list:
+            for u in range(unroll):
+                carried = step(ev.b.add(p, ev.b.const(u)), carried)
+            return carried
+
+        return loop(ev.b, 0, count, unroll, sums, turn)
+
+    def _step(self, ev: Evaluator, rows: int, i: Uniform, j: Uniform, p: Uniform, sums: list) -> list:
         inner = ev.child()
-        b, memory = inner.b, inner.memory
-        columns = [
-            memory.read(self.b, [*self.prefix, p, self._place(inner, i, j, 0, v)[-1]])
-            for v in range(self.vectors)
-        ]
-        factors = [memory.read(self.a, [*self.prefix, b.add(i, b.const(r)), p]) for r in range(self.rows)]
-        rest = iter(accs)
-        return [
-            self._multiply_add(inner, factor, column, next(rest)) for factor in factors for column in columns
-        ]
+        b, height = inner.b, self.part.kernel.shape[0]
+        columns = [self._columns(inner, j, p, v) for v in range(self.part.vectors)]
+        factors = [self.rows.read(b, self.prefix, b.add(i, b.const(r * height)), p) for r in range(rows)]
+        rest = iter(sums)
+        return [self.part.kernel.emit(x, y, next(rest)) for x in factors for y in columns]
 
-    def _multiply_add(self, ev: Evaluator, factor: Chunk, column: Chunk, acc):
-        b = ev.b
-        x, y = (b.scalar(c) if self.lanes == 1 else b.vector(c) for c in (factor, column))
-        if isinstance(self.type, ir.FloatType):
-            return create("math.fma", acc.type, [x, y, acc])
-        return create("arith.addi", acc.type, [create("arith.muli", acc.type, [x, y]), acc])
+    def _columns(self, ev: Evaluator, j: Uniform, p: Uniform, vector: int):
+        if self.panels is not None:
+            return self.panels.read(ev, j, p, vector)
+        chunk = ev.at(self.b, [*self.prefix, p, self._column(ev, j, vector)])
+        return ev.b.scalar(chunk) if ev.b.width == 1 else ev.b.vector(chunk)
 
-    def _wide(self, ev: Evaluator, chunk: Chunk) -> Chunk:
-        return chunk if chunk.type == self.type else _convert(ev, chunk, self.type)
+    def _corrections(self, j: Uniform) -> list:
+        """a_offset times the column sums of B, for a tile that starts at column `j`."""
+        m, n, k = self.part.kernel.shape
+        offset = self.part.kernel.a_offset
+        if not offset:
+            return []
+        ev = self.scope.evaluator(n)
+        constants, element = ev.b.constants, element_named(self.part.kernel.a)
+        word = offset & ((1 << element.width) - 1)
+        ones = constants.splat(
+            ir.VectorType.get([m * k], element), word - (1 << element.width) * (word >> (element.width - 1))
+        )
+        sums = constants.splat(ir.VectorType.get([m * n], self.type), 0)
 
-    def _narrow(self, ev: Evaluator, chunk: Chunk) -> Chunk:
+        def step(p: Uniform, carried: list) -> list:
+            return [
+                self.part.kernel.emit(ones, self._columns(ev.child(), j, p, v), s)
+                for v, s in enumerate(carried)
+            ]
+
+        return self._over_k(ev, [sums] * self.part.vectors, step, spills=False)
+
+    # -- sums between registers and memory
+
+    def _column(self, ev: Evaluator, j: Uniform, vector: int) -> Chunk:
+        n = self.part.kernel.shape[1]
+        column = ev.b.add(j, ev.b.const(vector * n))
+        return column if n == 1 else Affine(column, ev.b.const(1))
+
+    def _places(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int) -> list[list[Chunk]]:
+        """Where the rows of the sums of one micro-kernel tile are."""
+        b, height = ev.b, self.part.kernel.shape[0]
+        column = self._column(ev, j, vector)
+        return [[*self.prefix, b.add(i, b.const(row * height + r)), column] for r in range(height)]
+
+    def _start(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int):
+        rows = []
+        for place in self._places(ev, i, j, row, vector):
+            chunk = ev.at(self.acc, place)
+            chunk = chunk if chunk.type == self.type else _convert(ev, chunk, self.type)
+            rows.append(ev.b.scalar(chunk) if ev.b.width == 1 else ev.b.vector(chunk))
+        return _joined(rows)
+
+    def _finish(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int, value, out):
         element = self.acc.type.element_type
-        return chunk if chunk.type == element else _convert(ev, chunk, element)
+        places = self._places(ev, i, j, row, vector)
+        for place, part in zip(places, _cut(value, len(places)), strict=True):
+            chunk = Lanes(part) if isinstance(part.type, ir.VectorType) else Uniform(part)
+            chunk = chunk if chunk.type == element else _convert(ev, chunk, element)
+            out = ev.memory.write(chunk, out, place)
+        return out
+
+
+def _joined(rows: list):
+    """Vectors one after the other in one; a power of two of them."""
+    while len(rows) > 1:
+        width = rows[0].type.shape[0]
+        type = ir.VectorType.get([2 * width], rows[0].type.element_type)
+        mask = {"mask": ir.DenseI64ArrayAttr.get(list(range(2 * width)))}
+        rows = [
+            create("vector.shuffle", type, [x, y], mask) for x, y in zip(rows[::2], rows[1::2], strict=True)
+        ]
+    return rows[0]
+
+
+def _cut(vector, count: int) -> list:
+    """`vector` in `count` equal pieces."""
+    if count == 1:
+        return [vector]
+    width = vector.type.shape[0] // count
+    type = ir.VectorType.get([width], vector.type.element_type)
+    return [
+        create(
+            "vector.shuffle",
+            type,
+            [vector, vector],
+            {"mask": ir.DenseI64ArrayAttr.get(list(range(r * width, (r + 1) * width)))},
+        )
+        for r in range(count)
+    ]
 
 
 def _convert(ev: Evaluator, chunk: Chunk, type) -> Chunk:

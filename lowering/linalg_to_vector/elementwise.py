@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import same, shape_of
+from vertebra.lowering.linalg_to_vector.axes import axes_of, plain_axes
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
@@ -23,10 +24,11 @@ _HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs register
 class Scope:
     """What the loops of one function share."""
 
-    def __init__(self, plan: Plan, constants, unit):
+    def __init__(self, plan: Plan, constants, unit, micro_kernels: tuple = ()):
         self.plan = plan
         self.constants = constants
         self.unit = unit
+        self.micro_kernels = micro_kernels
 
     def builder(self, width: int) -> Builder:
         return Builder(width, self.constants)
@@ -132,19 +134,6 @@ def limits_of(scope: Scope, values: list, dims: list[int]) -> list:
     return found
 
 
-def squeeze(shape: list[int]) -> list[int]:
-    """The dimensions of `shape` that are not 1."""
-    return [d for d, size in enumerate(shape) if size != 1]
-
-
-def spread(b: Builder, rank: int, dims: list[int], idx: list[Chunk]) -> list[Chunk]:
-    """An index for every dimension, from those of `dims`; the others are 0."""
-    full: list = [b.const(0)] * rank
-    for d, i in zip(dims, idx, strict=True):
-        full[d] = i
-    return full
-
-
 def stored_type(type):
     """What an element is in a buffer: i1 takes a byte, so that lanes and scalars agree on its place."""
     if isinstance(type, ir.IntegerType) and type.width == 1:
@@ -155,17 +144,21 @@ def stored_type(type):
 def materialise(scope: Scope, values: list) -> list:
     """Tensors in memory that hold `values` (of one shape), filled by one loop nest."""
     shape = shape_of(values[0])
-    dims = squeeze(shape)
-    sizes = [shape[d] for d in dims]
-    inits = [_destination(scope, v, sizes) for v in values]
+    over = [_overwritable(scope.plan, v) for v in values]
     width = scope.width(values)
-    if len(values) == 1 and sizes == shape and (across := turns(scope, values[0], width)) is not None:
-        return [
-            materialise_turned(scope, values[0], across, empty(sizes, values[0].type.element_type), width)
-        ]
+    if len(values) == 1 and 1 not in shape and (across := turns(scope, values[0], width)) is not None:
+        into = empty(shape, values[0].type.element_type)
+        return [materialise_turned(scope, values[0], across, into, width)]
+    free = all(own is None for own in over)
+    axes = axes_of(scope.plan, values, shape) if free else plain_axes(shape)
+    sizes = list(axes.sizes)
+    inits = [
+        own if own is not None else empty(sizes, stored_type(v.type.element_type))
+        for own, v in zip(over, values, strict=True)
+    ]
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        full = spread(ev.b, len(shape), dims, idx)
+        full = axes.spread(ev.b, idx)
         ev.instead = dict(zip(inits, carried, strict=True))
         chunks = [ev.at(v, full) for v in values]
         return [
@@ -173,8 +166,8 @@ def materialise(scope: Scope, values: list) -> list:
             for chunk, tensor in zip(chunks, carried, strict=True)
         ]
 
-    filled = vector_nest(scope, sizes, width, inits, body, limits_of(scope, values, dims))
-    return [_restore(tensor, value.type, dims) for tensor, value in zip(filled, values, strict=True)]
+    filled = vector_nest(scope, sizes, width, inits, body, limits_of(scope, values, axes.dims))
+    return [_restore(tensor, value.type, axes.dims) for tensor, value in zip(filled, values, strict=True)]
 
 
 def stored(ev: Evaluator, chunk: Chunk) -> Chunk:
@@ -214,14 +207,15 @@ def empty(sizes: list[int], element):
     return create("tensor.empty", ir.RankedTensorType.get(sizes, element), [])
 
 
-def _destination(scope: Scope, value, sizes: list[int]):
-    """Where to put `value`: over an operand that nobody needs afterwards, else a new tensor."""
-    if list(value.type.shape) == sizes:
-        for leaf, inner in _leaves(scope.plan, value):
-            nearby = leaf.type == value.type and block_of(leaf) == block_of(value)
-            if nearby and all(use.owner.operation in inner for use in leaf.uses):
-                return leaf
-    return empty(sizes, stored_type(value.type.element_type))
+def _overwritable(plan: Plan, value):
+    """An operand over which `value` may be put, since nobody needs it afterwards; None without one."""
+    if 1 in value.type.shape:
+        return None
+    for leaf, inner in _leaves(plan, value):
+        nearby = leaf.type == value.type and block_of(leaf) == block_of(value)
+        if nearby and all(use.owner.operation in inner for use in leaf.uses):
+            return leaf
+    return None
 
 
 def _leaves(plan: Plan, value) -> list[tuple[object, set]]:

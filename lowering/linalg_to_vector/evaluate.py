@@ -16,7 +16,7 @@ from vertebra.lowering.linalg_to_vector.access import (
     uniform,
     view_of,
 )
-from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Uniform, create
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Merged, Uniform, create
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_elementwise, producer
 
 _INTEGER = {"arith.addi": Builder.add, "arith.subi": Builder.sub, "arith.muli": Builder.mul}
@@ -322,6 +322,8 @@ class Evaluator:
 def _identity(chunk: Chunk):
     """Equal for chunks that are known to hold the same."""
     match chunk:
+        case Merged():
+            return Merged
         case Uniform():
             return chunk.const if chunk.const is not None else chunk.value
         case Affine():

@@ -30,6 +30,15 @@ class Uniform:
         self.type = type if type is not None else value.type
 
 
+class Merged(Uniform):
+    """The index of a dimension that the next one walks with it: 0, with the next one's index going on."""
+
+    __slots__ = ()
+
+    def __init__(self, index):
+        super().__init__(const=0, type=index)
+
+
 class Affine:
     """Lane l holds base + l * step.
 

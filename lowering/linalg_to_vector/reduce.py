@@ -2,20 +2,19 @@
 
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import mixed, same, shape_of
+from vertebra.lowering.linalg_to_vector.axes import Axes, axes_of, joins, plain_axes
 from vertebra.lowering.linalg_to_vector.elementwise import (
     Scope,
     empty,
     expansion,
     limits_of,
-    spread,
-    squeeze,
     stored_type,
     vector_nest,
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
-from vertebra.lowering.linalg_to_vector.plan import is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer
 
 _ACCUMULATORS = 4  # independent chains hide the latency of the combining operation
 
@@ -49,7 +48,16 @@ class Reduction:
         if (whole := _first_slice_starts(self.inputs, self.inits, self.axis)) is not None:
             self.inputs, self.inits = whole, None
         self.shape = shape_of(self.inputs[0])
-        self.kept = [d for d in squeeze(self.shape) if d != self.axis]
+        self.axes = self._axes(scope.plan)
+        self.kept = self.axes.dims
+
+    def _axes(self, plan: Plan) -> Axes:
+        """The loops over the dimensions that are kept."""
+        axes = axes_of(plan, self.inputs, self.shape, apart=self.axis)
+        inner = [d for run in axes.without(self.axis).runs for d in run[:-1]]
+        if all(joins(plan, init, d) for init in self.inits or () for d in inner):
+            return axes
+        return plain_axes(self.shape, apart=self.axis)
 
     def kind(self) -> str | None:
         body = list(self.block.operations)
@@ -68,16 +76,14 @@ class Reduction:
 
     def at(self, ev: Evaluator, idx: list[Chunk], position: Chunk) -> list[Chunk]:
         """The inputs at `position` along the axis; idx: of the kept dimensions."""
-        full = spread(ev.b, len(self.shape), self.kept, idx)
+        full = self.axes.spread(ev.b, idx)
         full[self.axis] = position
         return [ev.at(v, full) for v in self.inputs]
 
     def start(self, ev: Evaluator, idx: list[Chunk]) -> list[Chunk] | None:
         if self.inits is None:
             return None
-        rank = len(self.shape) - 1
-        dims = [d - (d > self.axis) for d in self.kept]
-        return [ev.at(v, spread(ev.b, rank, dims, idx)) for v in self.inits]
+        return [ev.at(v, self.axes.without(self.axis).spread(ev.b, idx)) for v in self.inits]
 
 
 def _first_slice_starts(inputs: list, inits: list, axis: int) -> list | None:
@@ -110,7 +116,7 @@ def _equal(a: list, b: list) -> bool:
 def reduce(scope: Scope, op) -> list:
     """Emits the reduction and returns its results as tensors in memory."""
     r = Reduction(scope, op)
-    sizes = [r.shape[d] for d in r.kept]
+    sizes = list(r.axes.sizes)
     inits = [empty(sizes, stored_type(v.type.element_type)) for v in r.inputs]
     across = bool(r.kept) and r.kept[-1] > r.axis
     width = scope.width([*r.inputs])
@@ -120,7 +126,7 @@ def reduce(scope: Scope, op) -> list:
         shape = shape_of(result)
         if list(tensor.type.shape) != shape:
             full = ir.RankedTensorType.get(shape, tensor.type.element_type)
-            dims = [d - (d > r.axis) for d in r.kept]
+            dims = r.axes.without(r.axis).dims
             tensor = create("tensor.expand_shape", full, [tensor], expansion(shape, dims))
         if tensor.type != result.type:
             tensor = create("arith.trunci", result.type, [tensor])

@@ -18,12 +18,11 @@ from vertebra.lowering.linalg_to_vector.access import (
     uniform,
     view_of,
 )
+from vertebra.lowering.linalg_to_vector.axes import axes_of, plain_axes
 from vertebra.lowering.linalg_to_vector.elementwise import (
     Scope,
     limits_of,
     materialise,
-    spread,
-    squeeze,
     stored,
     vector_nest,
 )
@@ -88,22 +87,34 @@ def _target(b: Builder, op) -> _Target:
 
 def _emit(scope: Scope, target: _Target, instead: dict) -> None:
     shape = shape_of(target.value)
-    dims = squeeze(shape)
+    bounded = target.low is not None
+    joined = not bounded and _row_major(target.view, shape)
+    axes = axes_of(scope.plan, [target.value], shape) if joined else plain_axes(shape)
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
         ev.instead = instead
-        full = spread(ev.b, len(shape), dims, idx)
-        mask = in_bounds(ev.b, full, target.low, target.high, shape) if target.low is not None else None
+        full = axes.spread(ev.b, idx)
+        mask = in_bounds(ev.b, full, target.low, target.high, shape) if bounded else None
         chunk = stored(ev, ev.at(target.value, full))
         ev.memory.store(chunk, target.view.base, target.view.linear(ev.b, full), mask)
         return carried
 
-    sizes, width = [shape[d] for d in dims], scope.width([target.value])
-    if target.high is not None and all(same(lo, 0) for lo in target.low):
-        limits = [None if isinstance(target.high[d], int) else target.high[d] for d in dims]
+    sizes, width = list(axes.sizes), scope.width([target.value])
+    if bounded and all(same(lo, 0) for lo in target.low):
+        limits = [None if isinstance(target.high[d], int) else target.high[d] for d in axes.dims]
         vector_nest(scope, sizes, width, [], body, limits, inside=True)
     else:
-        vector_nest(scope, sizes, width, [], body, limits_of(scope, [target.value], dims))
+        vector_nest(scope, sizes, width, [], body, limits_of(scope, [target.value], axes.dims))
+
+
+def _row_major(view: Strided, shape: list[int]) -> bool:
+    """Whether the elements of the view follow one another in memory."""
+    expected = 1
+    for stride, size in reversed(list(zip(view.strides, shape, strict=True))):
+        if size != 1 and stride.const != expected:
+            return False
+        expected *= size
+    return True
 
 
 # -- what a store may overlap
@@ -184,11 +195,11 @@ def effects(scope: Scope, op) -> None:
     """A linalg.generic whose body stores, all lanes at once; its results must be unused or its outs."""
     outs = [v for v in op.operands if is_tensor(v)][-1]
     shape = shape_of(outs)
-    dims = squeeze(shape)
+    axes = plain_axes(shape)
     read = [v for v in op.operands if is_tensor(v)]
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        ev.generic(op, spread(ev.b, len(shape), dims, idx))
+        ev.generic(op, axes.spread(ev.b, idx))
         return carried
 
-    vector_nest(scope, [shape[d] for d in dims], scope.width(read), [], body)
+    vector_nest(scope, list(axes.sizes), scope.width(read), [], body)

@@ -188,6 +188,9 @@ class Expr:
     def __rshift__(self, other):
         return self._make("arith.shrsi", other)
 
+    def shift_right_unsigned(self, other) -> "Expr":
+        return self._make("arith.shrui", other)
+
     def __invert__(self):
         return self ^ -1
 
@@ -230,6 +233,15 @@ class Expr:
     def rint(self) -> "Expr":
         """The nearest integer, ties to even."""
         return self._make("math.roundeven")
+
+    def floor(self) -> "Expr":
+        return self._make("math.floor")
+
+    def ceil(self) -> "Expr":
+        return self._make("math.ceil")
+
+    def trunc(self) -> "Expr":
+        return self._make("math.trunc")
 
     def copysign(self, sign: "Expr") -> "Expr":
         return self._make("math.copysign", sign)

@@ -1,14 +1,27 @@
-"""erf and erfc."""
+"""erf, erfc, erfcx, the normal distribution, and the inverses of these."""
+
+import math
 
 from vertebra.lowering.math_to_arith.coefficients import ERF, ERF_TAIL, ERFC, EXP
-from vertebra.lowering.math_to_arith.emit import Expr, horner, power_of_two, scale, select
+from vertebra.lowering.math_to_arith.coefficients_special import ERFCINV, ERFINV
+from vertebra.lowering.math_to_arith.emit import Expr, horner, power_of_two, scale, select, two_product
 from vertebra.lowering.math_to_arith.exponential import exp_parts
+from vertebra.lowering.math_to_arith.logarithm import log
+
+INF = float("inf")
 
 # The K of the variable (x - K) / (x + K), and where erfc has become 0.
 ERFC_K = {"mid": 2.5, "f64": 3.25}
 ERFC_LIMIT = {"mid": 10.5, "f64": 27.5}
 # erf is 1 from here on.
 ERF_LIMIT = {"f32": 3.95, "f64": 6.0}
+# The K of the variable (s - K) / (s + K) of ERFCINV.
+ERFCINV_K = {"mid": 3.0, "f64": 4.0}
+# 1 / sqrt(2) in two doubles.
+ROOT_HALF = (0.7071067811865476, -4.833646656726457e-17)
+# The series sqrt(pi) x erfcx(x) = 1 - w/2 + 3/4 w**2 - ..., w = 1/x**2.
+ERFCX_SERIES = (1.0, -1 / 2, 3 / 4, -15 / 8, 105 / 16, -945 / 32, 10395 / 64)
+EXP_SQUARE_LIMIT = 27.0  # exp(x * x) is infinite there
 
 
 def _erf_unit(x: Expr, coefficients: tuple[float, ...]) -> Expr:
@@ -16,19 +29,25 @@ def _erf_unit(x: Expr, coefficients: tuple[float, ...]) -> Expr:
     return x.fma(horner(x * x, coefficients), x)
 
 
-def _erfc_tail(a: Expr, variant: str) -> tuple[Expr, Expr]:
-    """p and n with erfc(a) = p * 2**n, for a >= 1/2.
+def _erfcx_tail(a: Expr, variant: str) -> Expr:
+    """exp(a*a) * erfc(a) for 1/2 <= a <= ERFC_LIMIT."""
+    k = ERFC_K[variant]
+    reciprocal = 1.0 / (a + k)
+    return horner((a - k) * reciprocal, ERFC[variant]) * reciprocal
+
+
+def _erfc_tail(a: Expr, variant: str, a_low: Expr | None = None) -> tuple[Expr, Expr]:
+    """p and n with erfc(a + a_low) = p * 2**n, for a >= 1/2.
 
     exp(-a*a) takes the rounding error of a*a into account.
     """
     a = a.at_most(ERFC_LIMIT[variant])
-    k = ERFC_K[variant]
     square = a * a
     lost = a.fma(a, -square)
+    if a_low is not None:
+        lost = (a + a).fma(a_low, lost)
     p, n = exp_parts(-square, EXP[variant])
-    reciprocal = 1.0 / (a + k)
-    q = horner((a - k) * reciprocal, ERFC[variant]) * reciprocal
-    return (-lost).fma(p, p) * q, n
+    return (-lost).fma(p, p) * _erfcx_tail(a, variant), n
 
 
 def _erf_f32(x: Expr, variant: str) -> Expr:
@@ -65,3 +84,84 @@ def erfc(x: Expr) -> Expr:
     near = 1.0 - _erf_unit(wide, ERF[variant])
     result = select(a > 0.5, tail, near)
     return result.to(x.kind.name)
+
+
+def _variant(x: Expr) -> str:
+    """f32 is computed in f64, with polynomials that are just good enough."""
+    return "mid" if x.kind.name == "f32" else "f64"
+
+
+def erfcx(x: Expr) -> Expr:
+    """exp(x*x) * erfc(x).  f32: 1 ULP (computed in f64), f64: 4 ULP."""
+    variant = _variant(x)
+    wide = x.to("f64")
+    a = wide.abs()
+    limit = ERFC_LIMIT[variant]
+    inverse = 1.0 / a
+    far = horner(inverse * inverse, ERFCX_SERIES) * (inverse * (1 / math.sqrt(math.pi)))
+    tail = select(a < limit, _erfcx_tail(a.at_most(limit), variant), far)
+    b = a.at_most(EXP_SQUARE_LIMIT)
+    square = b * b
+    p, n = exp_parts(square, EXP[variant])
+    p = b.fma(b, -square).fma(p, p)
+    # 2 * exp(x*x) - erfcx(|x|) left of the middle, erfc(x) * exp(x*x) in it.
+    inside = a <= 0.5
+    factor = select(inside, 1.0 - _erf_unit(wide, ERF[variant]), 2.0)
+    grown = scale(p * factor, n)
+    result = select(inside, grown, select(wide < 0.0, grown - tail, tail))
+    return result.to(x.kind.name)
+
+
+def normcdf(x: Expr) -> Expr:
+    """erfc(-x / sqrt(2)) / 2.  f32: 1 ULP (computed in f64), f64: 4 ULP."""
+    variant = _variant(x)
+    wide = x.to("f64")
+    t, t_low = two_product(wide, ROOT_HALF[0])
+    t_low = wide.fma(ROOT_HALF[1], t_low)
+    a = t.abs()
+    p, n = _erfc_tail(a, variant, select(a < 40.0, select(t < 0.0, -t_low, t_low), 0.0))
+    tail = scale(p, n - 1)
+    tail = select(t > 0.0, 1.0 - tail, tail)
+    near = _erf_unit(t, ERF[variant]).fma(0.5, 0.5)
+    return select(a > 0.5, tail, near).to(x.kind.name)
+
+
+def _erfinv_centre(x: Expr, variant: str) -> Expr:
+    """erfinv(x) for |x| <= 1/2."""
+    return x * horner(x * x, ERFINV[variant])
+
+
+def _erfcinv_tail(q: Expr, variant: str) -> Expr:
+    """erfcinv(q) for 0 <= q <= 1/2."""
+    s = (-log(q)).sqrt()
+    k = ERFCINV_K[variant]
+    y = s * horner((s - k) / (s + k), ERFCINV[variant])
+    return select(q.eq(0.0), INF, y)
+
+
+def erfinv(x: Expr) -> Expr:
+    """The inverse of erf, infinite at 1 and -1.  f32: 1 ULP (computed in f64), f64: 3 ULP."""
+    variant = _variant(x)
+    wide = x.to("f64")
+    a = wide.abs()
+    tail = _erfcinv_tail(1.0 - a, variant).copysign(wide)
+    return select(a <= 0.5, _erfinv_centre(wide, variant), tail).to(x.kind.name)
+
+
+def _erfcinv(q: Expr, variant: str) -> Expr:
+    upper = q > 1.0
+    tail = _erfcinv_tail(select(upper, 2.0 - q, q), variant)
+    tail = select(upper, -tail, tail)
+    centre = 1.0 - q
+    return select(centre.abs() <= 0.5, _erfinv_centre(centre, variant), tail)
+
+
+def erfcinv(x: Expr) -> Expr:
+    """The inverse of erfc, between 0 and 2.  f32: 1 ULP (computed in f64), f64: 3 ULP."""
+    return _erfcinv(x.to("f64"), _variant(x)).to(x.kind.name)
+
+
+def normcdfinv(x: Expr) -> Expr:
+    """-sqrt(2) * erfcinv(2x), the inverse of normcdf.  f32: 1 ULP (computed in f64), f64: 4 ULP."""
+    wide = x.to("f64")
+    return (_erfcinv(wide + wide, _variant(x)) * -math.sqrt(2.0)).to(x.kind.name)

@@ -1,4 +1,4 @@
-"""powf, fpowi, ipowi, cbrt, rsqrt."""
+"""powf, fpowi, ipowi, exp10, cbrt, rcbrt, rsqrt."""
 
 import math
 
@@ -25,14 +25,14 @@ THIRD = (0.3333333333333333, 1.850371707708594e-17)
 TWO_LOG2E = (2.8853900817779268, 4.0710547481862066e-17)
 
 
-def _log2_mid(a: Expr) -> Expr:
+def log2_mid(a: Expr) -> Expr:
     """log2 of a positive f64 that came from an f32, to 2**-40."""
     m, e = split(a, subnormals=False)
     f = m - 1.0
     return (f * f).fma(horner(f, LOG["mid"]), f).fma(math.log2(math.e), e.to("f64"))
 
 
-def _log2_double(a: Expr) -> tuple[Expr, Expr]:
+def log2_double(a: Expr) -> tuple[Expr, Expr]:
     """log2 of a positive f64 in two doubles, to about 2**-64: 2*log2(e) * atanh(s), s = (m - 1) / (m + 1).
 
     atanh(s) = s * (1 + z/3 + z*z*t(z)) with z = s*s; the first two terms need both doubles.
@@ -60,14 +60,14 @@ def _log2_double(a: Expr) -> tuple[Expr, Expr]:
 
 def _magnitude_f32(a: Expr, y: Expr) -> Expr:
     """2**(y * log2(a)) in f64, for any a >= 0, both f64 that came from f32."""
-    t = y * _log2_edges(a, _log2_mid(a))
+    t = y * _log2_edges(a, log2_mid(a))
     p, n = exp2_parts(t.at_least(-200.0).at_most(200.0), EXP2["mid"])
     return p * power_of_two(n)
 
 
 def _magnitude_f64(a: Expr, y: Expr) -> Expr:
     """2**(y * log2(a)) for any a >= 0."""
-    high, low = _log2_double(a)
+    high, low = log2_double(a)
     high = _log2_edges(a, high)
     t, t_low = two_product(y, high)
     t_low = y.fma(low, t_low)
@@ -128,16 +128,8 @@ def rsqrt(x: Expr) -> Expr:
     return 1.0 / x.sqrt()
 
 
-def cbrt(x: Expr) -> Expr:
-    """x * y*y with y = |x|**(-1/3), found from the bits of x by iteration.
-
-    f32: 1 ULP (computed in f64), f64: 1 ULP.
-    """
-    name = x.kind.name
-    a = x.abs().to("f64")
-    if name == "f64":
-        small = a < a.format.tiny
-        a = select(small, a * 2.0**54, a)
+def _inverse_cube_root(a: Expr) -> Expr:
+    """a**(-1/3), nearly, of a normal positive f64."""
     # The upper halves of the bits of y and a are about linear in their logarithms; f32 divides them by 3.
     high = (a.bits() >> 32).to("i32").to("f32")
     guess = (high * (-1.0 / 3.0) + CBRT_MAGIC).to("i32").to("i64") << 32
@@ -145,11 +137,53 @@ def cbrt(x: Expr) -> Expr:
     for coefficients in ((1 / 3, 2 / 9, 14 / 81), (1 / 3, 2 / 9)):
         error = (a * y).fma(-(y * y), 1.0)
         y = (y * error).fma(horner(error, coefficients), y)
+    return y
+
+
+def _normal(a: Expr, name: str) -> tuple[Expr, Expr | None]:
+    """`a` times 2**54 where it is subnormal; where that is, or None for numbers that came from f32."""
+    if name != "f64":
+        return a, None
+    small = a < a.format.tiny
+    return select(small, a * 2.0**54, a), small
+
+
+def cbrt(x: Expr) -> Expr:
+    """x * y*y with y = |x|**(-1/3), found from the bits of x by iteration.
+
+    f32: 1 ULP (computed in f64), f64: 1 ULP.
+    """
+    name = x.kind.name
+    a, small = _normal(x.abs().to("f64"), name)
+    y = _inverse_cube_root(a)
     root = (a * y) * y
-    if name == "f64":
+    if small is not None:
         residue = (root * root).fma(root, -a)
         root = (residue * (y * y)).fma(-1 / 3, root)
         root = select(small, root * 2.0**-18, root)
     result = root.to(name).copysign(x)
     a = x.abs()
     return select((a > 0.0) & (a < INF), result, x)
+
+
+def rcbrt(x: Expr) -> Expr:
+    """x**(-1/3), as in `cbrt`.  f32: 1 ULP (computed in f64), f64: 1 ULP."""
+    name = x.kind.name
+    a, small = _normal(x.abs().to("f64"), name)
+    y = _inverse_cube_root(a)
+    if small is not None:
+        # 1 - a * y**3 with the rounding errors of both products.
+        square, square_low = two_product(y, y)
+        cube, cube_low = two_product(square, y)
+        cube_low = square_low.fma(y, cube_low)
+        error = a.fma(-cube_low, a.fma(-cube, 1.0))
+        y = (y * error).fma(1 / 3, y)
+        y = select(small, y * 2.0**18, y)
+    a = x.abs()
+    y = select(a < INF, select(a > 0.0, y.to(name), INF), select(a.is_nan(), x.const(NAN), x.const(0.0)))
+    return y.copysign(x)
+
+
+def exp10(x: Expr) -> Expr:
+    """10**x.  f32: 1 ULP (computed in f64), f64: 2 ULP."""
+    return powf(x.const(10.0), x)

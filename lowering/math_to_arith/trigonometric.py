@@ -183,6 +183,35 @@ def tan(x: Expr) -> Expr:
     return (t.bits() ^ (x.bits() & -1 << (x.format.bits - 1))).from_bits()
 
 
+def _pi_parts(x: Expr) -> tuple[Expr, Expr, Expr]:
+    """sin and cos of pi * (x - n/2) and n modulo 4, n = rint(2x), of an f64 x."""
+    x = (x * 0.5).rint().fma(-2.0, x)
+    k, n = round_to_int(x + x)
+    f = k.fma(-0.5, x)
+    r, r_low = two_product(f, 2.0 * HALF_PI[0])
+    return *_kernels(r, f.fma(2.0 * HALF_PI[1], r_low), SIN["f64"], COS["f64"]), n
+
+
+def sinpi_f64(x: Expr) -> Expr:
+    """sin(pi * x) of an f64, to 1 ULP; 0 with the sign of x for integers."""
+    s, c, n = _pi_parts(x.abs())
+    magnitude = _sin_of(x, s, c, n)
+    whole = x.rint().eq(x) & (x.abs() < float("inf"))
+    return select(whole, x.const(0.0).copysign(x), magnitude)
+
+
+def sinpi(x: Expr) -> Expr:
+    """sin(pi * x).  f32: 1 ULP (computed in f64), f64: 1 ULP."""
+    return sinpi_f64(x.to("f64")).to(x.kind.name)
+
+
+def cospi(x: Expr) -> Expr:
+    """cos(pi * x); +0 halfway between integers.  f32: 1 ULP (computed in f64), f64: 1 ULP."""
+    s, c, n = _pi_parts(x.to("f64").abs())
+    value = _cos_of(s, c, n)
+    return select(value.eq(0.0), 0.0, value).to(x.kind.name)
+
+
 # pi/2 in three parts for f32: n times the first two is exact inside a fused multiply-add.
 HALF_PI_F32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
 

@@ -47,4 +47,17 @@ def vertebra_cores():
 
 @hookimpl
 def vertebra_targets():
-    return [Target("host", stages=CPU_STAGES, description="the machine's own vector registers")]
+    return [
+        Target(
+            "host",
+            stages=CPU_STAGES,
+            micro_kernels=_micro_kernels,
+            description="the machine's own vector registers",
+        )
+    ]
+
+
+def _micro_kernels(core: Core):
+    from vertebra.plugins.host.dot_products import micro_kernels
+
+    return micro_kernels(core)

@@ -12,26 +12,47 @@ from pathlib import Path
 
 from vertebra.core import abi, elf, toolchain
 from vertebra.core.errors import LaunchError
-from vertebra.core.runtime import Binary, LoadedKernel, Slots, num_threads
+from vertebra.core.runtime import Binary, LoadedKernel, Slots, num_threads, show
 from vertebra.core.target import Core
 
 # vertebra_request in core/native/pool.h, without the slots.
 _REQUEST = "Qqiiii"
+_FAILED = -1  # VERTEBRA_FAILED there
 # RuntimeDyld, the JIT's linker, is not complete on other machines.
 _JIT_ARCHS = ("x86_64", "aarch64")
 
 
+# Kept for as long as the library may call it.
+_sink = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(show)
+
+
 @functools.cache
-def _launch_function():
-    """`vertebra_launch_request` of the pool library, which is built on first use."""
+def _pool() -> ctypes.CDLL:
+    """The pool library, which is built on first use."""
     native = Path(toolchain.__file__).parent / "native"
     path = toolchain.build(
-        "libpool", [native / "pool.c"], "so", headers=[native / "pool.h"], flags=["-lpthread"]
+        "libpool",
+        [native / "pool.c", native / "print.c"],
+        "so",
+        headers=[native / "pool.h", native / "services.h"],
+        flags=["-lpthread"],
     )
-    function = ctypes.CDLL(str(path)).vertebra_launch_request
-    function.argtypes = (ctypes.c_char_p,)
-    function.restype = ctypes.c_int
-    return function
+    # Global, so that kernels which the system's loader loads find the services.
+    library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    library.vertebra_launch_request.argtypes = (ctypes.c_char_p,)
+    library.vertebra_launch_request.restype = ctypes.c_int
+    library.vertebra_failure.restype = ctypes.c_char_p
+    ctypes.c_void_p.in_dll(library, "vertebra_print_sink").value = ctypes.cast(_sink, ctypes.c_void_p).value
+    return library
+
+
+@functools.cache
+def _announce_services() -> None:
+    """Tells LLVM's JIT linker where the services are."""
+    import llvmlite.binding as llvm
+
+    for name in abi.SERVICES:
+        llvm.add_symbol(name, ctypes.cast(getattr(_pool(), name), ctypes.c_void_p).value)
 
 
 @functools.cache
@@ -55,6 +76,7 @@ def _jit(binary: Binary) -> tuple[int, object]:
     with _jit_lock:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        _announce_services()
         machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
         engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(binary.object))
@@ -79,6 +101,7 @@ class InProcessKernel:
     def __init__(self, binary: Binary):
         self.name = binary.name
         others = elf.undefined_symbols(binary.object).difference(abi.UNDEFINED_ALLOWED)
+        _pool()  # before the kernel, which may need it
         load = _jit if platform.machine() in _JIT_ARCHS and not others else _dlopen
         self.address, self._owner = load(binary)
         if not self.address:
@@ -86,13 +109,16 @@ class InProcessKernel:
         self._start = (self.address, binary.scratch_bytes)
         self._threads = num_threads()
         self._pack = Slots.of(binary).packer(_REQUEST)
-        self._launch = _launch_function()
+        self._launch = _pool().vertebra_launch_request
 
     def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
         try:
             status = self._launch(self._pack(*self._start, *grid, self._threads, args))
         except LaunchError as error:
             raise _name_kernel(error, self.name) from None
+        if status == _FAILED:
+            said = _pool().vertebra_failure().decode(errors="replace")
+            raise LaunchError(f"kernel {self.name} on grid {tuple(grid)}: {said}")
         if status:
             raise LaunchError(f"kernel {self.name} on grid {tuple(grid)}: {os.strerror(status)}")
 

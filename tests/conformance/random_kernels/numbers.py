@@ -71,9 +71,9 @@ def rounded(dtype: str, values, error, ulps: float = 1.0) -> "Tensor":
     near = to_precision(values, dtype)
     with np.errstate(all="ignore"):
         unit = np.ldexp(REAL(1), 1 - BITS[dtype]) * np.maximum(np.abs(values), TINY[dtype])
-        error = np.where((near != values) | (error > 0), error + ulps * unit, error)
-        error = np.where(np.isfinite(values) & (np.abs(values) + error > LARGEST[dtype]), np.inf, error)
-    return Tensor(dtype, near, np.where(np.isnan(values) | np.isinf(values), _special(error), error))
+        near_miss = np.where((near != values) | (error > 0), error + ulps * unit, error)
+        near_miss = np.where(np.abs(values) + near_miss > LARGEST[dtype], np.inf, near_miss)
+    return Tensor(dtype, near, np.where(np.isfinite(values), near_miss, _special(error)))
 
 
 def _special(error):

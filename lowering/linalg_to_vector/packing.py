@@ -1,0 +1,304 @@
+"""Operands of matrix products in the order in which a micro-kernel reads them.
+
+B lies in panels, one for each column of register tiles: `columns` x k elements for every step of
+K, those of one column next to each other.  A stays row-major where a micro-kernel takes one row,
+else it is cut into m x k tiles.  What K lacks to whole steps is filled with zeros.
+"""
+
+import attrs
+
+from vertebra.core.mlir import ir
+from vertebra.core.target import MicroKernel
+from vertebra.lowering.linalg_to_vector.access import Memory, shape_of
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, limits_of, materialise, vector_nest
+from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Uniform, create
+from vertebra.lowering.linalg_to_vector.loops import loop, nest
+from vertebra.lowering.linalg_to_vector.micro_kernel import Part
+from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.transpose import running_dimension, turn
+
+
+def element_named(name: str):
+    return ir.Type.parse(name)
+
+
+def widen(value, type, unsigned: bool = False):
+    """`value`, a tensor, with elements of `type`."""
+    element = value.type.element_type
+    if element == type:
+        return value
+    result = ir.RankedTensorType.get(value.type.shape, type)
+    if isinstance(element, ir.FloatType):
+        return create("arith.extf" if element.width < type.width else "arith.truncf", result, [value])
+    return create("arith.extui" if unsigned else "arith.extsi", result, [value])
+
+
+def in_memory(scope: Scope, value) -> bool:
+    op = producer(value)
+    return op is None or not scope.plan.inlines(op)
+
+
+def _steps(total: int, k: int) -> int:
+    return -(-total // k)
+
+
+@attrs.frozen
+class Rows:
+    """A, packed.  tensor: (..., M, K), or (..., M * K) with K rounded up to whole steps when `flat`."""
+
+    tensor: object
+    kernel: MicroKernel
+    depth: int
+    flat: bool
+
+    def read(self, builder: Builder, prefix: list[Chunk], row: Uniform, step: Uniform):
+        """The m x k elements from (`row`, `step` * k) on: a vector, or a scalar where it is one."""
+        m, _, k = self.kernel.shape
+        b = Builder(m * k, builder.constants)
+        column = b.mul(step, b.const(m * k))
+        if self.flat:
+            at = [*prefix, b.add(b.mul(row, b.const(self.depth)), column)]
+        else:
+            at = [*prefix, row, column]
+        if m * k == 1:
+            return b.scalar(Memory(b).read(self.tensor, at))
+        at[-1] = Affine(at[-1], b.const(1))
+        return b.vector(Memory(b).read(self.tensor, at))
+
+
+def pack_rows(scope: Scope, value, kernel: MicroKernel, unsigned: bool) -> Rows:
+    """value: (..., M, K), of a type that the kernel's holds."""
+    *batch, rows, total = shape_of(value)
+    m, _, k = kernel.shape
+    type = element_named(kernel.a)
+    wide = widen(value, type, unsigned)
+    if kernel.a_offset:
+        attr = ir.DenseElementsAttr.get_splat(
+            wide.type, ir.IntegerAttr.get(type, _signed(kernel.a_offset, type))
+        )
+        offset = create("arith.constant", wide.type, [], {"value": attr})
+        wide = create("arith.addi", wide.type, [wide, offset])
+    depth = _steps(total, k) * k
+    if m == 1 and depth == total:
+        return Rows(wide if in_memory(scope, wide) else materialise(scope, [wide])[0], kernel, depth, False)
+    into = empty([*batch, rows * depth], type)
+    if depth > total:
+        into = _zero_tails(scope, into, kernel, rows, total, depth)
+    width = scope.width([wide]) if m == 1 else k
+
+    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
+        b = ev.b
+        *outer, row, column = idx
+        at = [*outer, _place_in_rows(b, kernel, depth, row, column)]
+        return [ev.memory.write(ev.at(wide, idx), carried[0], at)]
+
+    (filled,) = vector_nest(scope, [*batch, rows, total], width, [into], body)
+    return Rows(filled, kernel, depth, True)
+
+
+def _signed(value: int, type) -> int:
+    value &= (1 << type.width) - 1
+    return value - (1 << type.width) if value >> (type.width - 1) else value
+
+
+def _place_in_rows(b: Builder, kernel: MicroKernel, depth: int, row: Chunk, column: Chunk) -> Chunk:
+    """Where element (row, column) is in a packed A; a chunk of columns stays inside one step when m > 1."""
+    m, _, k = kernel.shape
+    if m == 1:
+        return b.add(b.mul(row, b.const(depth)), column)
+    base = column.base if isinstance(column, Affine) else column
+    tile, inside = (b.binary(f"arith.{op}", row, b.const(m)) for op in ("divui", "remui"))
+    step, rest = (b.binary(f"arith.{op}", base, b.const(k)) for op in ("divui", "remui"))
+    at = b.add(b.mul(tile, b.const(m * depth)), b.mul(step, b.const(m * k)))
+    at = b.add(at, b.add(b.mul(inside, b.const(k)), rest))
+    return Affine(at, b.const(1)) if isinstance(column, Affine) else at
+
+
+def _zero_tails(scope: Scope, into, kernel: MicroKernel, rows: int, total: int, depth: int):
+    *batch, _ = shape_of(into)
+    b = scope.builder(1)
+    zero = Uniform(b.constants.scalar(into.type.element_type, 0))
+
+    def body(idx: list[Chunk], carried: list) -> list:
+        ev = scope.evaluator(1)
+        *outer, row, column = idx
+        at = _place_in_rows(ev.b, kernel, depth, row, ev.b.add(column, ev.b.const(total)))
+        return [ev.memory.write(zero, carried[0], [*outer, at])]
+
+    (filled,) = nest(b, [*batch, rows, depth - total], [into], body)
+    return filled
+
+
+@attrs.frozen
+class Panels:
+    """The columns of one `Part` of B, packed.  tensor: one dimension."""
+
+    tensor: object
+    part: Part
+    depth: int
+
+    def read(self, ev: Evaluator, column: Uniform, step: Uniform, vector: int):
+        """The n x k elements of `step` in the tile that starts at `column` (of all of B)."""
+        _, n, k = self.part.kernel.shape
+        b = Builder(n * k, ev.b.constants)
+        at = b.mul(b.sub(column, b.const(self.part.start)), b.const(self.depth))
+        at = b.add(at, b.mul(step, b.const(self.part.columns * k)))
+        at = b.add(at, b.const(vector * n * k))
+        if n * k == 1:
+            return b.scalar(Memory(b).read(self.tensor, [at]))
+        return b.vector(Memory(b).read(self.tensor, [Affine(at, b.const(1))]))
+
+
+def pack_columns(scope: Scope, value, prefix: list[Chunk], part: Part) -> Panels:
+    """The columns of `part` of `value`: (..., K, N), of the element type that its kernel takes, at `prefix`."""
+    *_, total, _ = shape_of(value)
+    _, n, k = part.kernel.shape
+    depth = _steps(total, k) * k
+    into = empty([(part.stop - part.start) * depth], value.type.element_type)
+    dims = [value.type.rank - 2, value.type.rank - 1]
+    job = _Packing(scope, value, prefix, part, total, depth, *limits_of(scope, [value], dims))
+    turned = (
+        scope.unit.group == 1
+        and n >= 4
+        and total % (n * k) == 0
+        and running_dimension(scope.plan, value) == dims[0]
+    )
+    return Panels(job.fill(into, job.turned if turned else job.rows), part, depth)
+
+
+@attrs.frozen
+class _Packing:
+    """The filling of one Panels.  row_limit, column_limit: where masks begin (index values), or None."""
+
+    scope: Scope
+    value: object
+    prefix: list
+    part: Part
+    total: int
+    depth: int
+    row_limit: object
+    column_limit: object
+
+    def fill(self, into, panel):
+        """Panel by panel; those that are whole inside the column limit first."""
+        b = self.scope.builder(1)
+        count = (self.part.stop - self.part.start) // self.part.columns
+        limit = self.column_limit if self.part.start == 0 else None
+
+        def each(known):
+            return lambda s, carried: panel(s, limit if known else None, carried)
+
+        carried, first = [into], 0
+        if limit is not None:
+            first = b.scalar(b.binary("arith.divui", Uniform(limit), b.const(self.part.columns)))
+            first = create("arith.minsi", b.index, [first, b.scalar(b.const(count))])
+            carried = loop(b, 0, first, 1, carried, each(True))
+        (filled,) = loop(b, first, count, 1, carried, each(False))
+        return filled
+
+    def rows(self, panel: Uniform, below, carried: list) -> list:
+        """Reads along rows, k of them at a time, and interleaves them."""
+        b = self.scope.builder(1)
+        k = self.part.kernel.shape[2]
+        whole = self.total // k
+        limit = self.row_limit if self.column_limit is None or below is not None else None
+
+        def step(known):
+            return lambda p, inner: self._step(panel, p, below, limit if known else None, inner)
+
+        first = 0
+        if limit is not None:
+            first = b.scalar(b.binary("arith.divui", Uniform(limit), b.const(k)))
+            first = create("arith.minsi", b.index, [first, b.scalar(b.const(whole))])
+            carried = loop(b, 0, first, 1, carried, step(True))
+        carried = loop(b, first, whole, 1, carried, step(False))
+        if whole * k < self.total:
+            carried = step(False)(b.const(whole), carried)
+        return carried
+
+    def _step(self, panel: Uniform, p: Uniform, below, row_limit, carried: list) -> list:
+        columns, k = self.part.columns, self.part.kernel.shape[2]
+        ev = self.scope.evaluator(columns)
+        b = ev.b
+        start = b.add(b.mul(panel, b.const(columns)), b.const(self.part.start))
+        last = start if columns == 1 else Affine(start, b.const(1), below)
+        rows = []
+        for u in range(k):
+            row = b.add(b.mul(p, b.const(k)), b.const(u))
+            if row.const is not None and row.const >= self.total:
+                rows.append(b.constants.splat(b.vector_type(self.value.type.element_type), 0))
+                continue
+            row.below = row_limit
+            chunk = ev.at(self.value, [*self.prefix, row, last])
+            rows.append(b.vector(chunk) if columns * k > 1 else b.scalar(chunk))
+        out = interleaved(rows)
+        at = b.add(self._panel(b, panel), b.mul(p, b.const(columns * k)))
+        return [self._write(out, carried[0], at)]
+
+    def turned(self, panel: Uniform, below, carried: list) -> list:
+        """Reads along columns and turns squares of words, each of which is one step of one column."""
+        _, n, k = self.part.kernel.shape
+        base = self.scope.builder(n * k)
+
+        def square(idx: list[Chunk], inner: list) -> list:
+            v, q = idx
+            ev = self.scope.evaluator(n * k)
+            b = ev.b
+            left = b.add(b.mul(panel, b.const(self.part.columns)), b.mul(v, b.const(n)))
+            left = b.add(left, b.const(self.part.start))
+            down = Affine(b.mul(q, b.const(n * k)), b.const(1))
+            words = []
+            for r in range(n):
+                column = b.add(left, b.const(r))
+                column.below = below
+                words.append(_as_words(b.vector(ev.at(self.value, [*self.prefix, down, column])), k))
+            (out,) = inner
+            for c, word in enumerate(turn(words)):
+                step = b.add(b.mul(q, b.const(n)), b.const(c))
+                at = b.add(self._panel(b, panel), b.mul(step, b.const(self.part.columns * k)))
+                at = b.add(at, b.mul(v, b.const(n * k)))
+                out = self._write(_as_elements(word, self.value.type.element_type, k), out, at)
+            return [out]
+
+        return nest(base, [self.part.vectors, self.total // (n * k)], carried, square)
+
+    def _panel(self, b: Builder, panel: Uniform) -> Uniform:
+        return b.mul(panel, b.const(self.part.columns * self.depth))
+
+    def _write(self, value, into, at: Uniform):
+        if not isinstance(value.type, ir.VectorType):
+            ev = self.scope.evaluator(1)
+            return ev.memory.write(Uniform(value), into, [at])
+        ev = self.scope.evaluator(value.type.shape[0])
+        return ev.memory.write(Lanes(value), into, [Affine(at, ev.b.const(1))])
+
+
+def interleaved(rows: list):
+    """One vector of rows[0][0], rows[1][0], ..., rows[0][1], ...; as many rows as a power of two."""
+    while len(rows) > 1:
+        half = len(rows) // 2
+        pairs = zip(rows[:half], rows[half:], strict=True)
+        rows = [
+            create("vector.interleave", _vector(2 * x.type.shape[0], x.type.element_type), [x, y])
+            for x, y in pairs
+        ]
+    return rows[0]
+
+
+def _vector(lanes: int, element):
+    return ir.VectorType.get([lanes], element)
+
+
+def _as_words(vector, k: int):
+    if k == 1:
+        return vector
+    bits = vector.type.element_type.width * k
+    word = ir.IntegerType.get_signless(bits)
+    return create("vector.bitcast", _vector(vector.type.shape[0] // k, word), [vector])
+
+
+def _as_elements(vector, element, k: int):
+    if k == 1:
+        return vector
+    return create("vector.bitcast", _vector(vector.type.shape[0] * k, element), [vector])
