@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from vertebra.core import abi, elf
 from vertebra.core.cache import cache_dir, key
 from vertebra.core.errors import ToolError
 

@@ -72,21 +72,35 @@ def plain_axes(shape: list[int], apart: int | None = None) -> Axes:
 
 def joins(plan: Plan, value, d: int) -> bool:
     """Whether computing `value` can take its dimensions d and d + 1 for one."""
-    op = producer(value)
-    if op is None or not plan.inlines(op):
-        return True  # in memory, row-major
+    todo, seen = [(value, d)], set()
+    while todo:
+        v, k = todo.pop()
+        op = producer(v)
+        if (v, k) in seen or op is None or not plan.inlines(op):
+            continue  # in memory, row-major
+        seen.add((v, k))
+        inner = _inner(plan, op, v, k)
+        if inner is None:
+            return False
+        todo += inner
+    return True
+
+
+def _inner(plan: Plan, op, value, d: int) -> list | None:
+    """(operand, dimension) for every pair of dimensions that must join for those of `value`; None: never."""
     name = op.name
     if name in ("arith.constant", "tensor.splat", "tensor.empty", "linalg.fill"):
-        return True
+        return []
     if is_elementwise(op):
-        return all(joins(plan, v, d) for v, _ in plan.looks(op))
+        return [(v, d) for v, _ in plan.looks(op)]
     if name == "bufferization.to_tensor":
-        return _contiguous(plan.load_of(op), shape_of(value), d)
+        return [] if _contiguous(plan.load_of(op), shape_of(value), d) else None
     if name == "tensor.expand_shape":
-        return any({d, d + 1} <= {int(x) for x in group} for group in op.attributes["reassociation"])
+        one = any({d, d + 1} <= {int(x) for x in group} for group in op.attributes["reassociation"])
+        return [] if one else None
     if name == "linalg.generic" and is_parallel(op) and "linalg.index" not in plan.names(op):
-        return _maps_join(plan, op, d)
-    return False
+        return _mapped(op, d)
+    return None
 
 
 def _contiguous(load, shape: list[int], d: int) -> bool:
@@ -108,23 +122,23 @@ def _contiguous(load, shape: list[int], d: int) -> bool:
     return strides[d] == strides[d + 1] * shape[d + 1]
 
 
-def _maps_join(plan: Plan, op, d: int) -> bool:
-    """Whether every input of a generic has both dimensions, side by side, or neither."""
+def _mapped(op, d: int) -> list | None:
+    """The inputs of a generic that have both dimensions, side by side; None if one has them otherwise."""
+    found = []
     block = op.regions[0].blocks[0]
     for value, argument, attr in zip(
         op.operands, block.arguments, op.attributes["indexing_maps"], strict=True
     ):
         if not isinstance(value.type, ir.RankedTensorType) or not list(argument.uses):
             continue
-        places = [e.position if isinstance(e, ir.AffineDimExpr) else None for e in attr.value.results]
-        if d in places and d + 1 in places:
-            at = places.index(d)
-            if places[at : at + 2] != [d, d + 1] or not joins(plan, value, at):
-                return False
-        elif (
-            d in places
-            or d + 1 in places
-            or not all(isinstance(e, ir.AffineDimExpr | ir.AffineConstantExpr) for e in attr.value.results)
-        ):
-            return False
-    return True
+        results = list(attr.value.results)
+        if not all(isinstance(e, ir.AffineDimExpr | ir.AffineConstantExpr) for e in results):
+            return None
+        places = [e.position if isinstance(e, ir.AffineDimExpr) else None for e in results]
+        if d not in places and d + 1 not in places:
+            continue
+        at = places.index(d) if d in places else len(places)
+        if places[at : at + 2] != [d, d + 1]:
+            return None
+        found.append((value, at))
+    return found

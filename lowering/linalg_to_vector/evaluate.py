@@ -62,10 +62,27 @@ class Evaluator:
 
     def at(self, value, idx: list[Chunk]) -> Chunk:
         """The lanes of tensor `value` at `idx`, one chunk per dimension."""
-        key = (value, *map(_identity, idx))
-        if key not in self._made:
-            self._made[key] = self._compute(value, idx)
-        return self._made[key]
+        made, place = self._made, tuple(map(_identity, idx))
+        todo = [value]  # operands before what needs them, so that long chains need no deep stack
+        while todo:
+            v = todo[-1]
+            if (v, place) in made:
+                todo.pop()
+                continue
+            ahead = [x for x in self._straight(v) if (x, place) not in made]
+            if ahead:
+                todo += ahead
+            else:
+                made[(v, place)] = self._compute(v, idx)
+                todo.pop()
+        return made[(value, place)]
+
+    def _straight(self, value) -> list:
+        """The tensors that computing `value` reads at the same place."""
+        op = producer(value)
+        if op is None or value in self.instead or not is_elementwise(op) or not self.plan.inlines(op):
+            return []
+        return [x for x in op.operands if isinstance(x.type, ir.RankedTensorType)]
 
     def _compute(self, value, idx: list[Chunk]) -> Chunk:
         op = producer(value)
@@ -195,7 +212,7 @@ class Evaluator:
         results = self.generic(op, idx)
         position = next(i for i, r in enumerate(op.results) if r == value)
         for i, r in enumerate(op.results):
-            self._made[(r, *map(_identity, idx))] = results[i]
+            self._made[(r, tuple(map(_identity, idx)))] = results[i]
         return results[position]
 
     # -- bodies

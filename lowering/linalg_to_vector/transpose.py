@@ -13,30 +13,26 @@ from vertebra.lowering.linalg_to_vector.plan import SAME, Plan, is_elementwise, 
 
 def running_dimension(plan: Plan, value) -> int | None:
     """The dimension of `value` along which everything it reads is contiguous; None where they differ."""
-    found = {d for d in _directions(plan, value) if d is not None}
+    found, seen = set(), set()
+    todo = [(value, tuple(range(value.type.rank)))]  # with the dimensions of `value` that v's own are
+    while todo:
+        v, dims = todo.pop()
+        if (v, dims) in seen:
+            continue
+        seen.add((v, dims))
+        op = producer(v)
+        if op is None or not plan.inlines(op):
+            found.add(dims[-1])
+        elif op.name == "bufferization.to_tensor":
+            found.add(dims[_unit_stride(plan.load_of(op).view, len(dims) - 1)])
+        elif op.name == "linalg.transpose":
+            permutation = list(op.attributes["permutation"])
+            todo.append((op.operands[0], tuple(dims[permutation.index(d)] for d in range(len(dims)))))
+        elif is_elementwise(op):
+            todo += [(x, dims) for x, look in plan.looks(op) if look == SAME]
+        elif plan.looks(op):
+            found.add(dims[-1])
     return found.pop() if len(found) == 1 else None
-
-
-def _directions(plan: Plan, value) -> set:
-    op = producer(value)
-    last = value.type.rank - 1
-    if op is None or not plan.inlines(op):
-        return {last}
-    if op.name == "bufferization.to_tensor":
-        return {_unit_stride(plan.load_of(op).view, last)}
-    if op.name == "linalg.transpose":
-        permutation = list(op.attributes["permutation"])
-        inner = _directions(plan, op.operands[0])
-        return {d if d is None else permutation.index(d) for d in inner}
-    if is_elementwise(op):
-        found = set()
-        for operand, look in plan.looks(op):
-            if look == SAME:
-                found |= _directions(plan, operand)
-        return found
-    if not plan.looks(op):
-        return set()  # the same everywhere
-    return {last}
 
 
 def _unit_stride(view, last: int) -> int:

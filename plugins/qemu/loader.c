@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "loader.h"
+#include "services.h"
 
 #include <elf.h>
 #include <stdbool.h>
@@ -72,6 +73,10 @@ static uint64_t symbol_value(const uint8_t *base, const struct dynamic *d, uint3
     return (uint64_t)memmove;
   if (!strcmp(name, "memset"))
     return (uint64_t)memset;
+  if (!strcmp(name, "vertebra_print"))
+    return (uint64_t)vertebra_print;
+  if (!strcmp(name, "vertebra_fail"))
+    return (uint64_t)vertebra_fail;
   return 0;
 }
 
@@ -86,7 +91,7 @@ static const char *relocate(uint8_t *base, const struct dynamic *d, const Elf64_
     case R_RISCV_JUMP_SLOT:
       value = symbol_value(base, d, ELF64_R_SYM(rela[i].r_info));
       if (!value)
-        return "it needs a symbol other than memcpy, memmove and memset";
+        return "it needs a symbol that is no service of this runtime";
       break;
     default:
       return "it has a relocation other than RELATIVE, 64 and JUMP_SLOT";

@@ -17,18 +17,24 @@ import attrs
 
 from vertebra.core import toolchain
 from vertebra.core.errors import ConfigError, ToolError
-from vertebra.core.runtime import Emulator
+from vertebra.core.runtime import Emulator, show
 from vertebra.plugins.qemu.memory import SharedMemory
 
 LOAD, UNLOAD, LAUNCH, PING = range(1, 5)
-_OK, _FAILED, _FAULT = range(1, 4)
+_OK, _FAILED, _FAULT, _PRINTED = range(1, 5)
 _REQUEST = struct.Struct("<II")
 _REPLY = struct.Struct("<Ii5Q208s")
 
 _HERE = Path(__file__).parent
 _NATIVE = Path(toolchain.__file__).parent / "native"
-_SOURCES = (*(_HERE / name for name in ("runner.c", "loader.c", "traps.c")), _NATIVE / "pool.c")
-_HEADERS = (*(_HERE / name for name in ("loader.h", "traps.h")), _NATIVE / "pool.h", _NATIVE / "emulate.h")
+_SOURCES = (
+    *(_HERE / name for name in ("runner.c", "loader.c", "traps.c")),
+    *(_NATIVE / name for name in ("pool.c", "print.c")),
+)
+_HEADERS = (
+    *(_HERE / name for name in ("loader.h", "traps.h")),
+    *(_NATIVE / name for name in ("pool.h", "services.h", "emulate.h")),
+)
 # The runner serves every core, also those without vectors, and must not trap in its own trap handler.
 _FLAGS = ("-static", "-mcpu=generic_rv64+m+a+f+d+c")
 
@@ -161,7 +167,7 @@ class RunnerProcess:
                 self.request(UNLOAD, module.to_bytes(8, "little"), timeout=time_limit())
 
     def request(self, kind: int, payload: bytes = b"", *, timeout: float) -> int:
-        """Sends one request and returns its value.
+        """Sends one request and returns its value; what kernels print meanwhile is shown.
 
         Raises RequestFailed, or RunnerDied after which the process is gone.
         """
@@ -169,13 +175,12 @@ class RunnerProcess:
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(_REQUEST.pack(kind, len(payload)) + payload)
-            answer = b""
-            while len(answer) < _REPLY.size:
-                self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-                part = self._socket.recv(_REPLY.size - len(answer))
-                if not part:
-                    raise self._died()
-                answer += part
+            kind, text = _PRINTED, b""
+            while kind == _PRINTED:
+                show(text)
+                answer = self._receive(_REPLY.size, deadline)
+                kind, status, value, address, word, base, memory, kernel = _REPLY.unpack(answer)
+                text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED) else b""
         except TimeoutError:
             self.kill()
             raise RunnerDied(f"it ran for more than {timeout:g} s") from None
@@ -184,15 +189,26 @@ class RunnerProcess:
         except BaseException:  # an interrupt: the answer that is still to come belongs to no one
             self.kill()
             raise
-        reply, status, value, address, word, base, memory, text = _REPLY.unpack(answer)
-        words = text.rstrip(b"\0").decode(errors="replace")
-        if reply == _FAULT:
-            fault = Fault(status, value, address, word, base, memory, words)
+        if kind == _FAULT:
+            name = kernel.rstrip(b"\0").decode(errors="replace")
             self.kill()
-            raise RunnerDied(signal.Signals(status).name, fault)
-        if reply == _FAILED:
-            raise RequestFailed(words, status)
+            raise RunnerDied(
+                signal.Signals(status).name, Fault(status, value, address, word, base, memory, name)
+            )
+        if kind == _FAILED:
+            raise RequestFailed(text.decode(errors="replace"), status)
         return value
+
+    def _receive(self, count: int, deadline: float) -> bytes:
+        """The next `count` bytes.  Raises TimeoutError, RunnerDied or OSError."""
+        received = b""
+        while len(received) < count:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            part = self._socket.recv(count - len(received))
+            if not part:
+                raise self._died()
+            received += part
+        return received
 
     def _died(self) -> RunnerDied:
         try:

@@ -5,8 +5,8 @@
  *   MEMORY     file descriptor of the memory that kernels work on, shared with the other process
  *   EMULATORS  names of the instruction emulators to use, separated by commas
  *
- * Every request is a struct request and its payload, every answer one struct reply.  All numbers
- * are little endian.  The program ends when the socket is closed.
+ * Every request is a struct request and its payload, every answer one struct reply, before which
+ * any number of those with printed text may come.  All numbers are little endian.  The program ends when the socket is closed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,10 +21,11 @@
 
 #include "loader.h"
 #include "pool.h"
+#include "services.h"
 #include "traps.h"
 
 enum request_kind { LOAD = 1, UNLOAD, LAUNCH, PING };
-enum reply_kind { OK = 1, FAILED, FAULT };
+enum reply_kind { OK = 1, FAILED, FAULT, PRINTED };
 enum { STACK_BYTES = 16 << 20, GUARD_BYTES = 16 << 20 };
 
 struct request {
@@ -43,12 +44,13 @@ struct launch {
 struct reply {
   uint32_t kind;
   int32_t status;     /* errno of a FAILED launch; the signal of a FAULT */
-  uint64_t value;     /* LOAD: the module; LAUNCH: its duration in nanoseconds; FAULT: the pc */
+  uint64_t value;     /* LOAD: the module; LAUNCH: its duration in nanoseconds; FAULT: the pc;
+                         FAILED, PRINTED: the bytes of text that follow */
   uint64_t address;   /* FAULT: what was accessed */
   uint64_t word;      /* FAULT: the illegal instruction */
   uint64_t base;      /* FAULT: where the kernel that holds the pc is loaded, or 0 */
   uint64_t memory;    /* FAULT: where the shared memory is mapped */
-  char text[208];     /* FAILED: why; FAULT: name of the kernel that holds the pc */
+  char text[208];     /* FAULT: name of the kernel that holds the pc */
 };
 
 static int control;
@@ -56,9 +58,8 @@ static int memory_file;
 static uint8_t *memory;
 static uint64_t memory_bytes;
 
-static void send_reply(const struct reply *reply) {
-  const char *at = (const char *)reply;
-  for (size_t left = sizeof *reply; left;) {
+static void send_bytes(const void *bytes, size_t left) {
+  for (const char *at = bytes; left;) {
     ssize_t sent = write(control, at, left);
     if (sent < 0 && errno != EINTR)
       _exit(1);
@@ -66,6 +67,19 @@ static void send_reply(const struct reply *reply) {
       at += sent, left -= (size_t)sent;
   }
 }
+
+static void send_reply(const struct reply *reply) { send_bytes(reply, sizeof *reply); }
+
+static void send_text(struct reply reply, const char *text) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* programs print from many threads */
+  reply.value = strlen(text);
+  pthread_mutex_lock(&lock);
+  send_reply(&reply);
+  send_bytes(text, reply.value);
+  pthread_mutex_unlock(&lock);
+}
+
+static void print(const char *text) { send_text((struct reply){.kind = PRINTED}, text); }
 
 static void receive(void *to, size_t bytes) {
   for (char *at = to; bytes;) {
@@ -88,9 +102,7 @@ _Noreturn void report_fault(int signal, uint64_t pc, uint64_t address, uint32_t 
 }
 
 static void fail(const char *why, int status) {
-  struct reply reply = {.kind = FAILED, .status = status};
-  snprintf(reply.text, sizeof reply.text, "%s", why);
-  send_reply(&reply);
+  send_text((struct reply){.kind = FAILED, .status = status}, why);
 }
 
 static void load(const uint8_t *payload, size_t bytes) {
@@ -161,6 +173,10 @@ static void launch(struct launch *launch) {
   clock_gettime(CLOCK_MONOTONIC, &before);
   status = vertebra_launch_request(request);
   clock_gettime(CLOCK_MONOTONIC, &after);
+  if (status == VERTEBRA_FAILED) {
+    fail(vertebra_failure(), 0);
+    return;
+  }
   if (status) {
     fail("", status);
     return;
@@ -210,6 +226,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "there is no emulator for %s\n", unknown);
     return 2;
   }
+  vertebra_print_sink = print;
   vertebra_pool_on_thread_start = traps_prepare_thread;
   /* Kernels run on a thread whose stack is as large as the pool's. */
   pthread_attr_t attributes;

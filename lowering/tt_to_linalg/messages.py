@@ -1,0 +1,147 @@
+"""tt.print and tt.assert: calls of the services that every runtime has (core/native/services.h).
+
+A tensor is printed element by element, in row-major order, from inside a linalg.generic.
+"""
+
+import math
+import struct
+
+from vertebra.core.errors import place_of
+from vertebra.core.lower import pattern
+from vertebra.core.mlir import arith, func, ir, linalg, memref, scf
+from vertebra.dialects import tt
+from vertebra.lowering.tt_to_linalg import build
+from vertebra.lowering.tt_to_linalg.conversion import convert_float, is_float8
+from vertebra.lowering.tt_to_linalg.shape import reshape
+
+PRINT, FAIL = "vertebra_print", "vertebra_fail"
+
+
+@pattern(tt.PrintOp)
+def print_to_calls(op):
+    """One line for every element of every operand, in Triton's own format."""
+    prefix = op.prefix.value
+    operands = list(op.args)
+    if not operands:
+        none = build.constant(build.integer(64), 0)
+        _call_print(op, _text(op, prefix, "-", 0, []), none, none)
+    for number, (operand, signed) in enumerate(zip(operands, op.isSigned, strict=True)):
+        counted = f"{prefix}(operand {number}) " if len(operands) > 1 else prefix
+        kind, digits, bits = _bits(operand, bool(signed), op.hex.value)
+        what = _text(op, counted, kind, digits, build.shape_of(operand))
+        if build.is_tensor(bits):
+            _print_tensor(op, what, bits)
+        else:
+            _call_print(op, what, build.constant(build.integer(64), 0), bits)
+    return []
+
+
+@pattern(tt.AssertOp)
+def assert_to_call(op):
+    """Ends the launch where an element of the condition is false."""
+    holds = _all(op.condition) if build.is_tensor(op.condition) else op.condition
+    place = place_of(op.location)
+    text = f"{place}: assertion failed" if place else "assertion failed"
+    text += f": {op.message.value}" if op.message.value else ""
+    fails = arith.xori(holds, build.constant(holds.type, 1))
+    branch = scf.IfOp(fails)
+    with ir.InsertionPoint(branch.then_block):
+        _call(op, FAIL, [_address(op, text.encode() + b"\0"), *_program(op)])
+        scf.YieldOp([])
+    return []
+
+
+def _bits(value: ir.Value, signed: bool, hexadecimal: bool) -> tuple[str, int, ir.Value]:
+    """(the letter of services.h, hexadecimal digits, `value` as i64 of the same shape)."""
+    element = build.element_of(value.type)
+    i64 = build.like(value.type, build.integer(64))
+    if isinstance(element, tt.PtrType):
+        return "p", 0, tt.PtrToIntOp(value, i64).result
+    if not isinstance(element, ir.FloatType):
+        extend = arith.extsi if signed and not hexadecimal else arith.extui
+        wide = value if element.width == 64 else extend(i64, value)
+        return "x" if hexadecimal else "d" if signed else "u", max(1, element.width // 4), wide
+    if hexadecimal:
+        code = arith.bitcast(build.like(value.type, build.integer(element.width)), value)
+        return "x", element.width // 4, code if element.width == 64 else arith.extui(i64, code)
+    if is_float8(element):
+        value = convert_float(value, build.like(value.type, ir.F32Type.get()))
+    f64 = build.like(value.type, ir.F64Type.get())
+    return "f", 0, arith.bitcast(i64, convert_float(value, f64))
+
+
+def _print_tensor(op, what: ir.Value, bits: ir.Value) -> None:
+    shape = list(bits.type.shape)
+
+    def body(value):
+        index, total = ir.IndexType.get(), build.index(0)
+        for d, size in enumerate(shape):
+            total = arith.addi(arith.muli(total, build.constant(index, size)), build.loop_index(d))
+        _call_print(op, what, arith.index_cast(build.integer(64), total), value)
+        return value
+
+    build.generic(bits.type, [bits], [build.identity_map(len(shape))], body)
+
+
+def _call_print(op, what: ir.Value, element: ir.Value, value: ir.Value) -> None:
+    _call(op, PRINT, [what, *_program(op), element, value])
+
+
+def _text(op, prefix: str, kind: str, digits: int, shape: list[int]) -> ir.Value:
+    """The address of what services.h calls `what`."""
+    form = struct.pack("<cBB", kind.encode(), digits, len(shape)) + struct.pack(f"<{len(shape)}i", *shape)
+    return _address(op, prefix.replace("\0", " ").encode() + b"\0" + form)
+
+
+def _function(op):
+    while op.name != "func.func":
+        op = op.parent
+    return op
+
+
+def _program(op) -> list[ir.Value]:
+    """The program's x, y, z: the last arguments of every kernel (see tt_to_func)."""
+    return list(_function(op.operation).regions[0].blocks[0].arguments)[-3:]
+
+
+def _address(op, data: bytes) -> ir.Value:
+    """The address, as i64, of a constant that holds `data`."""
+    module = _function(op.operation).parent
+    kind = ir.MemRefType.get([len(data)], build.integer(8))
+    taken = {o.attributes["sym_name"].value for o in module.regions[0].blocks[0].operations}
+    name = next(n for i in range(len(taken) + 1) if (n := f"vertebra_text_{i}") not in taken)
+    numbers = ir.DenseElementsAttr.get(
+        memoryview(bytes(data)), type=build.integer(8), shape=[len(data)]
+    )
+    with ir.InsertionPoint(module.regions[0].blocks[0]):
+        memref.GlobalOp(
+            name, ir.TypeAttr.get(kind), sym_visibility="private", initial_value=numbers, constant=True
+        )
+    start = memref.ExtractAlignedPointerAsIndexOp(memref.GetGlobalOp(kind, name).result).result
+    return arith.index_cast(build.integer(64), start)
+
+
+def _call(op, name: str, operands: list[ir.Value]) -> None:
+    """Calls a service, which is declared when it is first needed."""
+    block = _function(op.operation).parent.regions[0].blocks[0]
+    if not any("sym_name" in o.attributes and o.attributes["sym_name"].value == name for o in block.operations):
+        with ir.InsertionPoint(block):
+            func.FuncOp(name, ([o.type for o in operands], []), visibility="private")
+    func.CallOp([], name, operands)
+
+
+def _all(condition: ir.Value) -> ir.Value:
+    """Whether all elements of an i1 tensor are true."""
+    i1 = condition.type.element_type
+    flat = reshape(condition, [math.prod(condition.type.shape)])
+    start = linalg.fill(build.constant(i1, 1), outs=[build.empty(build.tensor_type([], i1))])
+    op = linalg.ReduceOp([start.type], [flat], [start], [0])
+    block = op.regions[0].blocks.append(i1, i1)
+    with ir.InsertionPoint(block):
+        linalg.YieldOp([arith.andi(*block.arguments)])
+    from vertebra.core.mlir import tensor
+
+    return tensor.ExtractOp(op.results[0], []).result
+
+
+PATTERNS = (print_to_calls, assert_to_call)
