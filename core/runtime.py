@@ -1,5 +1,6 @@
 """What loads and runs compiled kernels, and how Python arguments become what a kernel sees."""
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -71,8 +72,11 @@ def num_threads() -> int:
 
 
 def show(text: bytes) -> None:
-    """Writes what a kernel prints to Python's standard output, at once: the kernel may crash next."""
-    if sys.stdout is not None:
+    """Writes what a kernel prints to Python's standard output, at once: the kernel may crash next.
+
+    An output that is closed is no reason to end the launch.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.write(text.decode(errors="replace"))
         sys.stdout.flush()
 

@@ -10,6 +10,7 @@ from vertebra.core.mlir import ir
 
 _STACK_BUFFER = 4 << 10  # bytes: beyond it a buffer goes to the scratch block
 _STACK_TOTAL = 64 << 10
+_SCRATCH_LIMIT = 256 << 20  # per thread; a kernel beyond it has a block size by mistake
 
 SCRATCH_BYTES = "vertebra.scratch_bytes"
 
@@ -54,7 +55,7 @@ def _place(func) -> None:
     )
     if "arg_attrs" in func.attributes:
         func.attributes["arg_attrs"] = ir.ArrayAttr.get([*func.attributes["arg_attrs"], ir.DictAttr.get({})])
-    stack, used = 0, 0
+    stack, used, largest = 0, 0, None
     for op in _allocations(func):
         memref = op.results[0].type
         if not memref.has_static_shape:
@@ -62,6 +63,8 @@ def _place(func) -> None:
                 f"a buffer of run-time size, {memref}", at=op, fix="give every tensor a static shape"
             )
         size = _bytes(memref)
+        if largest is None or size > _bytes(largest):
+            largest = memref
         with ir.InsertionPoint.at_block_begin(block), op.location:
             if size <= _STACK_BUFFER and stack + size <= _STACK_TOTAL:
                 stack += size
@@ -81,4 +84,10 @@ def _place(func) -> None:
                 used += -(-size // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
         op.results[0].replace_all_uses_with(new.result)
         op.erase()
+    if used > _SCRATCH_LIMIT:
+        raise CompileError(
+            f"the blocks of one program take {used >> 20} MiB of buffers; {_SCRATCH_LIMIT >> 20} MiB is the limit",
+            at=func,
+            fix=f"make the blocks smaller; the largest has shape {'x'.join(map(str, largest.shape))}",
+        )
     func.attributes[SCRATCH_BYTES] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), used)

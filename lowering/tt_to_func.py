@@ -21,6 +21,7 @@ from vertebra.dialects.tt import (
     TensorDescType,
 )
 from vertebra.lowering.tt_to_linalg.build import index, move_body
+from vertebra.lowering.tt_to_linalg.messages import print_addresses
 
 KERNEL = "vertebra.kernel"
 GRID_ARGUMENTS = 6  # number of programs x, y, z, then program id x, y, z; each i32
@@ -66,7 +67,7 @@ def convert_functions(module, core, options) -> None:
     A tensor descriptor argument becomes its base pointer: Triton passes shape (i32 each) and
     strides (i64 each) as arguments of their own, right behind it.
     """
-    apply(module.operation, (return_to_return, call_to_call))
+    apply(module.operation, (return_to_return, call_to_call, print_addresses))
     functions = [_convert_function(op) for op in list(module.body.operations) if isinstance(op, FuncOp)]
     if _has_branches(module):
         _pipeline("lift-cf-to-scf", module.context).run(module.operation)

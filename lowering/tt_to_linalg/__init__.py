@@ -3,10 +3,11 @@
 Elementwise arith and math operations on tensors stay as they are; so do scf loops and branches.
 """
 
+from vertebra.core import abi
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply
 from vertebra.core.mlir import ir
-from vertebra.lowering.tt_to_linalg import conversion, dot, elementwise, irregular, reduce, scaled_dot, shape
+from vertebra.lowering.tt_to_linalg import conversion, dot, elementwise, irregular, messages, reduce, scaled_dot, shape
 
 PATTERNS = (
     *elementwise.PATTERNS,
@@ -16,9 +17,10 @@ PATTERNS = (
     *scaled_dot.PATTERNS,
     *reduce.PATTERNS,
     *irregular.PATTERNS,
+    *messages.PATTERNS,
 )
 DIALECTS = ("tt.", "tts.")
-RUNTIME = "__vertebra"  # functions that later stages define
+RUNTIME = ("__vertebra", *abi.SERVICES)  # functions that later stages, or runtimes, define
 
 
 def lower_compute(module, core, options) -> None:

@@ -76,15 +76,6 @@ def inline_asm_is_refused(op):
     )
 
 
-@pattern(tt.PrintOp)
-def print_is_refused(op):
-    raise CompileError(
-        f"tt.print: a compiled kernel has no output to print {op.prefix.value.strip()!r} to",
-        at=op,
-        fix="store the value and print it on the host, or run with TRITON_INTERPRET=1",
-    )
-
-
 @pattern("llvm.intr.assume")
 def assume_to_nothing(op):
     return []
@@ -105,7 +96,6 @@ PATTERNS = (
     extern_elementwise_to_math,
     map_elementwise_to_generic,
     inline_asm_is_refused,
-    print_is_refused,
     assume_to_nothing,
     barrier_to_nothing,
 )

@@ -3,18 +3,33 @@
 A tensor is printed element by element, in row-major order, from inside a linalg.generic.
 """
 
-import math
 import struct
 
 from vertebra.core.errors import place_of
 from vertebra.core.lower import pattern
-from vertebra.core.mlir import arith, func, ir, linalg, memref, scf
+from vertebra.core.mlir import arith, func, ir, memref, scf
 from vertebra.dialects import tt
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.conversion import convert_float, is_float8
-from vertebra.lowering.tt_to_linalg.shape import reshape
+from vertebra.lowering.tt_to_linalg.reduce import all_true
 
+ADDRESSES = "vertebra.addresses"  # which operands of a tt.print were pointers
 PRINT, FAIL = "vertebra_print", "vertebra_fail"
+
+
+@pattern(tt.PrintOp)
+def print_addresses(op):
+    """Pointers among the operands become integers, as long as there are pointers."""
+    places = [i for i, v in enumerate(op.args) if isinstance(build.element_of(v.type), tt.PtrType)]
+    if not places:
+        return None
+    i64 = build.integer(64)
+    values = [
+        tt.PtrToIntOp(v, build.like(v.type, i64)).result if i in places else v for i, v in enumerate(op.args)
+    ]
+    new = tt.PrintOp(op.prefix.value, op.hex.value, values, list(op.isSigned))
+    new.operation.attributes[ADDRESSES] = ir.DenseI32ArrayAttr.get(places)
+    return []
 
 
 @pattern(tt.PrintOp)
@@ -22,12 +37,14 @@ def print_to_calls(op):
     """One line for every element of every operand, in Triton's own format."""
     prefix = op.prefix.value
     operands = list(op.args)
+    addresses = list(op.attributes[ADDRESSES]) if ADDRESSES in op.attributes else []
     if not operands:
         none = build.constant(build.integer(64), 0)
         _call_print(op, _text(op, prefix, "-", 0, []), none, none)
     for number, (operand, signed) in enumerate(zip(operands, op.isSigned, strict=True)):
         counted = f"{prefix}(operand {number}) " if len(operands) > 1 else prefix
         kind, digits, bits = _bits(operand, bool(signed), op.hex.value)
+        kind = "p" if number in addresses else kind
         what = _text(op, counted, kind, digits, build.shape_of(operand))
         if build.is_tensor(bits):
             _print_tensor(op, what, bits)
@@ -39,7 +56,7 @@ def print_to_calls(op):
 @pattern(tt.AssertOp)
 def assert_to_call(op):
     """Ends the launch where an element of the condition is false."""
-    holds = _all(op.condition) if build.is_tensor(op.condition) else op.condition
+    holds = all_true(op.condition) if build.is_tensor(op.condition) else op.condition
     place = place_of(op.location)
     text = f"{place}: assertion failed" if place else "assertion failed"
     text += f": {op.message.value}" if op.message.value else ""
@@ -55,8 +72,6 @@ def _bits(value: ir.Value, signed: bool, hexadecimal: bool) -> tuple[str, int, i
     """(the letter of services.h, hexadecimal digits, `value` as i64 of the same shape)."""
     element = build.element_of(value.type)
     i64 = build.like(value.type, build.integer(64))
-    if isinstance(element, tt.PtrType):
-        return "p", 0, tt.PtrToIntOp(value, i64).result
     if not isinstance(element, ir.FloatType):
         extend = arith.extsi if signed and not hexadecimal else arith.extui
         wide = value if element.width == 64 else extend(i64, value)
@@ -128,20 +143,6 @@ def _call(op, name: str, operands: list[ir.Value]) -> None:
         with ir.InsertionPoint(block):
             func.FuncOp(name, ([o.type for o in operands], []), visibility="private")
     func.CallOp([], name, operands)
-
-
-def _all(condition: ir.Value) -> ir.Value:
-    """Whether all elements of an i1 tensor are true."""
-    i1 = condition.type.element_type
-    flat = reshape(condition, [math.prod(condition.type.shape)])
-    start = linalg.fill(build.constant(i1, 1), outs=[build.empty(build.tensor_type([], i1))])
-    op = linalg.ReduceOp([start.type], [flat], [start], [0])
-    block = op.regions[0].blocks.append(i1, i1)
-    with ir.InsertionPoint(block):
-        linalg.YieldOp([arith.andi(*block.arguments)])
-    from vertebra.core.mlir import tensor
-
-    return tensor.ExtractOp(op.results[0], []).result
 
 
 PATTERNS = (print_to_calls, assert_to_call)

@@ -1,4 +1,4 @@
-"""tt.reduce, tt.scan and tt.assert: many elements become one."""
+"""tt.reduce and tt.scan: many elements become one."""
 
 import math
 
@@ -188,19 +188,7 @@ def _is_elementwise(op) -> bool:
     return op.name.startswith(("arith.", "math.")) and len(op.regions) == 0
 
 
-@pattern(tt.AssertOp)
-def assert_to_trap(op):
-    """Ends the process where a condition is false; there is no way to pass the message on."""
-    holds = _all(op.condition) if build.is_tensor(op.condition) else op.condition
-    fails = arith.xori(holds, build.constant(holds.type, 1))
-    branch = scf.IfOp(fails)
-    with ir.InsertionPoint(branch.then_block):
-        ir.Operation.create("llvm.intr.trap")
-        scf.YieldOp([])
-    return []
-
-
-def _all(condition: ir.Value) -> ir.Value:
+def all_true(condition: ir.Value) -> ir.Value:
     """Whether all elements of an i1 tensor are true."""
     i1 = condition.type.element_type
     flat = reshape(condition, [math.prod(condition.type.shape)])
@@ -212,4 +200,4 @@ def _all(condition: ir.Value) -> ir.Value:
     return _scalar_of_rank_0(op.results[0], [])
 
 
-PATTERNS = (reduce_to_reduce, scan_to_for, assert_to_trap)
+PATTERNS = (reduce_to_reduce, scan_to_for)

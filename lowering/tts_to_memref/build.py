@@ -53,8 +53,8 @@ class Builder:
         return self.constant(ir.FloatAttr.get(kind, 0.0), at)
 
     def _mixed(self, exprs: list[Expr], at, sentinel: int) -> tuple[list[int], list[ir.Value]]:
-        static = [e if isinstance(e, int) else sentinel for e in exprs]
-        return static, [self.emit(e, at) for e in exprs if not isinstance(e, int)]
+        static = [e if _shows(e) else sentinel for e in exprs]
+        return static, [self.emit(e, at) for e in exprs if not _shows(e)]
 
     def reinterpret(self, base: ir.Value, offset: Expr, sizes: list[int], strides: list[Expr], at) -> View:
         """A strided view of a flat memref."""
@@ -147,12 +147,17 @@ class Builder:
 def _is_static(kind: ir.MemRefType, offset: Expr) -> bool:
     """Whether the offset of a part of a memref of type `kind` shows in its type: where the whole's does."""
     _, own = kind.get_strides_and_offset()
-    return isinstance(offset, int) and own != _STRIDE
+    return _shows(offset) and own != _STRIDE
+
+
+def _shows(number: Expr | None) -> bool:
+    """Whether a number can stand in an operation's attributes and in types, where MLIR wants none negative."""
+    return isinstance(number, int) and number >= 0
 
 
 def _strided(element: ir.Type, sizes: list[Expr], strides: list[Expr], offset: Expr | None) -> ir.MemRefType:
     layout = ir.StridedLayoutAttr.get(
-        offset if isinstance(offset, int) else _STRIDE,
+        offset if _shows(offset) else _STRIDE,
         [s if isinstance(s, int) else _STRIDE for s in strides],
     )
     return ir.MemRefType.get([s if isinstance(s, int) else DYNAMIC for s in sizes], element, layout)

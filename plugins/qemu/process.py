@@ -175,12 +175,13 @@ class RunnerProcess:
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(_REQUEST.pack(kind, len(payload)) + payload)
-            kind, text = _PRINTED, b""
-            while kind == _PRINTED:
-                show(text)
+            kind = None
+            while kind in (None, _PRINTED):
                 answer = self._receive(_REPLY.size, deadline)
                 kind, status, value, address, word, base, memory, kernel = _REPLY.unpack(answer)
                 text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED) else b""
+                if kind == _PRINTED:
+                    show(text)
         except TimeoutError:
             self.kill()
             raise RunnerDied(f"it ran for more than {timeout:g} s") from None

@@ -124,3 +124,9 @@ def test_a_buffer_of_run_time_size_is_refused():
     assert str(caught.value).startswith(
         "k.py:5:3: error in kernel k: a buffer of run-time size, memref<?xf32>"
     )
+
+
+def test_blocks_that_do_not_fit_are_refused():
+    with pytest.raises(CompileError, match=r"512 MiB of buffers; 256 MiB is the limit") as caught:
+        placed(buffers("16xf32", "8192x16384xf32"))
+    assert caught.value.fix == "make the blocks smaller; the largest has shape 8192x16384"
