@@ -3,11 +3,14 @@
     python benchmarks/compile_time.py [--core NAME]... [--repeat N] [--passes]
 
 Prints the median milliseconds of each part: from TTIR text through the stages of the pipeline, LLVM's
-optimiser and its code generator.  Triton's own part, from Python to TTIR, is not included.
+optimiser and its code generator.  Triton's own part, from Python to TTIR, is not included.  The peer,
+in the same run, is Triton's path for NVIDIA (compute capability 8.0) from the same text to machine
+code, which needs no GPU.  The last line is the memory that all this took beyond the imports.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -88,6 +91,27 @@ def compile_once(text: str, core) -> dict[tuple[str, str], float]:
     return times
 
 
+def nvidia_path(text: str, repeat: int) -> float:
+    """Median milliseconds of Triton's own way from `text` to a cubin."""
+    from triton.backends.compiler import GPUTarget
+
+    samples = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(repeat + 1):
+            # A comment makes each text new to Triton's cache.
+            path = Path(folder, "kernel.ttir")
+            path.write_text(f"// {number}\n{text}")
+            began = time.perf_counter()
+            triton.compile(str(path), target=GPUTarget("cuda", 80, 32))
+            samples.append(1e3 * (time.perf_counter() - began))
+    return statistics.median(samples[1:])
+
+
+def resident() -> int:
+    """The most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
 def measure(text: str, core, repeat: int) -> dict[tuple[str, str], float]:
     """Median milliseconds of each part and step."""
     compile_once(text, core)  # loads dialects, initialises LLVM's targets
@@ -104,12 +128,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9, help="compilations of each kernel (default 9)")
     parser.add_argument("--passes", action="store_true", help="print every pass, not just the stages")
     options = parser.parse_args()
+    before = resident()
     for name in options.core or ["host", "spacemit-x60"]:
         core = select.find_core(name)
-        results = {
-            kernel: measure(ttir_of(*description, core), core, options.repeat)
-            for kernel, description in KERNELS.items()
-        }
+        texts = {kernel: ttir_of(*description, core) for kernel, description in KERNELS.items()}
+        results = {kernel: measure(text, core, options.repeat) for kernel, text in texts.items()}
+        peers = {kernel: nvidia_path(text, options.repeat) for kernel, text in texts.items()}
         # A step that only some kernels take appears where it first comes up.
         keys = dict.fromkeys(key for times in results.values() for key in times)
         rows = list(keys) if options.passes else list(dict.fromkeys((part, "") for part, _ in keys))
@@ -127,8 +151,12 @@ def main() -> None:
                 cells.append(f"{value:.2f}")
             table.add_row(f"{part}: {step}" if step else part, *cells)
         table.add_section()
-        table.add_row("total", *(f"{sum(times.values()):.1f}" for times in results.values()))
+        totals = {kernel: sum(times.values()) for kernel, times in results.items()}
+        table.add_row("total", *(f"{total:.1f}" for total in totals.values()))
+        table.add_row("Triton, NVIDIA", *(f"{peer:.1f}" for peer in peers.values()))
+        table.add_row("ratio", *(f"{peers[kernel] / total:.2f}x" for kernel, total in totals.items()))
         console().print(table)
+    console().print(f"memory beyond the imports: {resident() - before} MiB")
 
 
 if __name__ == "__main__":

@@ -124,13 +124,13 @@ def _amplitudes(order: int, which: int) -> Callable:
 
 def tables():
     """(name, comment, [(variant or None, fit)]) for each table."""
-    ln2_root = mp.sqrt(mp.log(2))
+    edge = mp.mpf(0.6875)  # between the two forms of erfinv
     centre = lambda z: mp.erfinv(mp.sqrt(z)) / mp.sqrt(z)
     yield "ERFINV", "erfinv(x) / x in z = x*x; relative errors.", [
-        (v, approximate(centre, (TINY, 0.25), v)) for v in ("f64", "mid")
+        (v, approximate(centre, (TINY, edge**2), v)) for v in ("f64", "mid")
     ]  # fmt: skip
     yield "ERFCINV", "erfcinv(q) / s, s = sqrt(-log(q)), t = (s - K) / (s + K), K = 4 and 3; relative.", [
-        (v, approximate(mapped(lambda s: erfcinv(mp.exp(-s * s)) / s, k), between(ln2_root, high, k), v))
+        (v, approximate(mapped(lambda s: erfcinv(mp.exp(-s * s)) / s, k), between(mp.sqrt(-mp.log(1 - edge)), high, k), v))
         for v, k, high in (("f64", mp.mpf(4), 27.4), ("mid", mp.mpf(3), 10.3))
     ]  # fmt: skip
     unit = lambda x: mp.loggamma(x) / ((x - 1) * (x - 2))

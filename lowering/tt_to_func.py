@@ -22,6 +22,7 @@ from vertebra.dialects.tt import (
 )
 from vertebra.lowering.tt_to_linalg.build import index, move_body
 from vertebra.lowering.tt_to_linalg.messages import print_addresses
+from vertebra.lowering.tts_to_memref.addresses import storage
 
 KERNEL = "vertebra.kernel"
 GRID_ARGUMENTS = 6  # number of programs x, y, z, then program id x, y, z; each i32
@@ -214,7 +215,7 @@ def _set_inputs(kernel, extra: int = 0) -> None:
 
 def _convert_pointer(argument) -> None:
     """Gives a pointer argument its memref type; casts of it to that type give way to it."""
-    memref = ir.MemRefType.get([ir.ShapedType.get_dynamic_size()], argument.type.pointee)
+    memref = ir.MemRefType.get([ir.ShapedType.get_dynamic_size()], storage(argument.type))
     casts = [use.owner for use in argument.uses]
     argument.set_type(memref)
     for cast in casts:

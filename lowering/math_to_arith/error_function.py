@@ -15,6 +15,8 @@ ERFC_K = {"mid": 2.5, "f64": 3.25}
 ERFC_LIMIT = {"mid": 10.5, "f64": 27.5}
 # erf is 1 from here on.
 ERF_LIMIT = {"f32": 3.95, "f64": 6.0}
+# Up to this erfinv is a polynomial of the square.
+ERFINV_CENTRE = 0.6875
 # The K of the variable (s - K) / (s + K) of ERFCINV.
 ERFCINV_K = {"mid": 3.0, "f64": 4.0}
 # 1 / sqrt(2) in two doubles.
@@ -127,12 +129,12 @@ def normcdf(x: Expr) -> Expr:
 
 
 def _erfinv_centre(x: Expr, variant: str) -> Expr:
-    """erfinv(x) for |x| <= 1/2."""
+    """erfinv(x) for |x| <= ERFINV_CENTRE."""
     return x * horner(x * x, ERFINV[variant])
 
 
 def _erfcinv_tail(q: Expr, variant: str) -> Expr:
-    """erfcinv(q) for 0 <= q <= 1/2."""
+    """erfcinv(q) for 0 <= q <= 1 - ERFINV_CENTRE."""
     s = (-log(q)).sqrt()
     k = ERFCINV_K[variant]
     y = s * horner((s - k) / (s + k), ERFCINV[variant])
@@ -145,7 +147,7 @@ def erfinv(x: Expr) -> Expr:
     wide = x.to("f64")
     a = wide.abs()
     tail = _erfcinv_tail(1.0 - a, variant).copysign(wide)
-    return select(a <= 0.5, _erfinv_centre(wide, variant), tail).to(x.kind.name)
+    return select(a <= ERFINV_CENTRE, _erfinv_centre(wide, variant), tail).to(x.kind.name)
 
 
 def _erfcinv(q: Expr, variant: str) -> Expr:
@@ -153,7 +155,7 @@ def _erfcinv(q: Expr, variant: str) -> Expr:
     tail = _erfcinv_tail(select(upper, 2.0 - q, q), variant)
     tail = select(upper, -tail, tail)
     centre = 1.0 - q
-    return select(centre.abs() <= 0.5, _erfinv_centre(centre, variant), tail)
+    return select(centre.abs() <= ERFINV_CENTRE, _erfinv_centre(centre, variant), tail)
 
 
 def erfcinv(x: Expr) -> Expr:
@@ -164,4 +166,4 @@ def erfcinv(x: Expr) -> Expr:
 def normcdfinv(x: Expr) -> Expr:
     """-sqrt(2) * erfcinv(2x), the inverse of normcdf.  f32: 1 ULP (computed in f64), f64: 4 ULP."""
     wide = x.to("f64")
-    return (_erfcinv(wide + wide, _variant(x)) * -math.sqrt(2.0)).to(x.kind.name)
+    return (_erfcinv(wide + wide, _variant(x)) * -math.sqrt(2.0) + 0.0).to(x.kind.name)

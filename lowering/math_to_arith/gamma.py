@@ -64,7 +64,7 @@ def tgamma(x: Expr) -> Expr:
     k = high.rint()
     p, n = exp2_parts((high - k) + low, EXP2[variant])
     n = n + select(k > -1.0, k, 0.0).to("i64")  # a NaN has no integer
-    m = a.fma(a, a * 3.0)
+    m = a * (a + 3.0)
     p = select(small, p / (m * (m + 2.0)), p)
     # One scaling serves both: its factor is at the end.
     p = select(mirrored, -PI / (wide * sinpi_f64(wide) * p), p)
@@ -76,7 +76,7 @@ def tgamma(x: Expr) -> Expr:
 def _log_unit(a: Expr, near: Expr, x: Expr) -> Expr:
     """log(gamma(a)) for 1/2 <= a <= 3; where `near` holds, a is 1 + x."""
     u = select(near, x, a - 1.0)
-    return u * (u - 1.0) * horner((a - CENTRE) / (a + CENTRE), LGAMMA)
+    return u * (u - 1.0) * horner((a - CENTRE) / (a + CENTRE), LGAMMA) + 0.0  # never -0
 
 
 def lgamma(x: Expr) -> Expr:

@@ -1,12 +1,15 @@
 """Operations on one element at a time, scalars and tensors alike."""
 
+import math
+
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import pattern
-from vertebra.core.mlir import arith, math
+from vertebra.core.mlir import arith, ir
+from vertebra.core.mlir import math as math_dialect
 from vertebra.dialects import tt, ttg
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.libdevice import FUNCTIONS, base_name, high_product
-from vertebra.lowering.tt_to_linalg.shape import is_value
+from vertebra.lowering.tt_to_linalg.shape import is_value, reshape
 
 
 @pattern(tt.BitcastOp)
@@ -26,7 +29,7 @@ def clampf_to_min_max(op):
 
 @pattern(tt.PreciseSqrtOp)
 def precise_sqrt_to_sqrt(op):
-    return math.sqrt(op.x)
+    return math_dialect.sqrt(op.x)
 
 
 @pattern(tt.PreciseDivFOp)
@@ -58,17 +61,57 @@ def extern_elementwise_to_math(op):
 def map_elementwise_to_generic(op):
     """out[i] = body(srcs[i]...); branches in the body are structured by now.
 
-    Raises CompileError for pack > 1, where the body works on several elements at once.
+    With pack > 1 the body works on that many neighbours in row-major order at once: it takes and
+    gives the first ones of a group, then the second ones, for each source and result in turn.
+    Raises CompileError where pack does not divide the number of elements.
     """
-    if op.pack.value != 1:
+    pack, block = op.pack.value, op.regions[0].blocks[0]
+    types = [r.type for r in op.results]
+    if pack == 1:
+        return build.map_block(block, list(op.operands), types)
+    shape = list(types[0].shape)
+    count = math.prod(shape)
+    if count % pack:
         raise CompileError(
-            f"tt.map_elementwise: pack = {op.pack.value} is not supported", at=op, fix="leave pack at 1"
+            f"tt.map_elementwise: {count} elements in groups of {pack}",
+            at=op,
+            fix=f"use a pack that divides {count}",
         )
-    return build.map_block(op.regions[0].blocks[0], list(op.operands), [r.type for r in op.results])
+    grouped = [reshape(source, [count // pack, pack]) for source in op.operands]
+    parts = [_column(source, place) for source in grouped for place in range(pack)]
+    flat = [build.tensor_type([count // pack], t.element_type) for t in types for _ in range(pack)]
+    columns = build.map_block(block, parts, flat)
+    return [
+        reshape(_beside_each_other(columns[i * pack : (i + 1) * pack]), shape) for i in range(len(types))
+    ]
+
+
+def _column(source, place: int):
+    rows = source.type.shape[0]
+    return build.extract_slice(source, [0, place], [rows, 1], result_shape=[rows])
+
+
+def _beside_each_other(columns: list):
+    """out[i, p] = columns[p][i]"""
+    (rows,), element = columns[0].type.shape, columns[0].type.element_type
+    row = ir.AffineMap.get(2, 0, [ir.AffineDimExpr.get(0)])
+
+    def choose(*values):
+        chosen = values[-1]
+        for place in reversed(range(len(values) - 1)):
+            here = arith.cmpi(arith.CmpIPredicate.eq, build.loop_index(1), build.index(place))
+            chosen = arith.select(here, values[place], chosen)
+        return chosen
+
+    result = build.tensor_type([rows, len(columns)], element)
+    return build.generic(result, columns, [row] * len(columns), choose)
 
 
 @pattern(tt.ElementwiseInlineAsmOp)
 def inline_asm_is_refused(op):
+    """All but the instructions by which a kernel on a GPU waits for the one before it, which has ended here."""
+    if op.attributes["asm_string"].value.lstrip().startswith("griddepcontrol."):
+        return [build.constant(r.type, 0) for r in op.results]
     raise CompileError(
         f"inline assembly for a GPU cannot run here: {op.attributes['asm_string'].value!r}",
         at=op,

@@ -53,8 +53,8 @@ class Builder:
         return self.constant(ir.FloatAttr.get(kind, 0.0), at)
 
     def _mixed(self, exprs: list[Expr], at, sentinel: int) -> tuple[list[int], list[ir.Value]]:
-        static = [e if _shows(e) else sentinel for e in exprs]
-        return static, [self.emit(e, at) for e in exprs if not _shows(e)]
+        static = [e if isinstance(e, int) else sentinel for e in exprs]
+        return static, [self.emit(e, at) for e in exprs if not isinstance(e, int)]
 
     def reinterpret(self, base: ir.Value, offset: Expr, sizes: list[int], strides: list[Expr], at) -> View:
         """A strided view of a flat memref."""
@@ -65,6 +65,8 @@ class Builder:
         offsets = [view.offset] if lows is None else lows
         steps = view.strides if lows is None else [1] * len(view.sizes)
         parts = [self._mixed(e, at, DYNAMIC) for e in (offsets, view.sizes, steps)]
+        if not all(_shows(o) for o in offsets if isinstance(o, int)):
+            parts[0] = [DYNAMIC] * len(offsets), [self.emit(o, at) for o in offsets]
         attributes = dict(
             zip(
                 ("static_offsets", "static_sizes", "static_strides"),
@@ -150,9 +152,9 @@ def _is_static(kind: ir.MemRefType, offset: Expr) -> bool:
     return _shows(offset) and own != _STRIDE
 
 
-def _shows(number: Expr | None) -> bool:
-    """Whether a number can stand in an operation's attributes and in types, where MLIR wants none negative."""
-    return isinstance(number, int) and number >= 0
+def _shows(offset: Expr | None) -> bool:
+    """Whether an offset can stand in attributes and in types: MLIR wants none negative there."""
+    return isinstance(offset, int) and offset >= 0
 
 
 def _strided(element: ir.Type, sizes: list[Expr], strides: list[Expr], offset: Expr | None) -> ir.MemRefType:

@@ -71,9 +71,12 @@ def argument_types(module) -> tuple[str, ...]:
 
 
 def type_name(kind: str) -> str:
-    """'*f32' -> '*fp32'; a type that is not spelt differently stays as it is."""
-    pointer, scalar = ("*", kind[1:]) if kind.startswith("*") else ("", kind)
-    return pointer + _FLOATS.get(scalar, scalar)
+    """'*f32' -> '*fp32', '*!tt.ptr<f32>' -> '**fp32'; a type that is not spelt differently stays as it is."""
+    if kind.startswith("*"):
+        return "*" + type_name(kind[1:])
+    if kind.startswith("!tt.ptr<"):
+        return "*" + type_name(kind[8:-1])
+    return _FLOATS.get(kind, kind)
 
 
 def make_llir(module, metadata: dict, options: VertebraOptions) -> str:

@@ -232,7 +232,7 @@ def dot(builder: Builder) -> Variable | None:
     acc = builder.pick(lambda v: v.dtype == out and v.shape == shape)
     start = f", {acc.name}" if acc is not None and builder.chance(50) else ""
     precision = ', input_precision="ieee"' if a.dtype == "f32" else ""
-    kind = f", out_dtype={spelt(out)}" if a.dtype == "f64" else ""
+    kind = f", out_dtype={spelt(out)}" if a.dtype in ("f64", "i8") else ""
     return builder.let(f"tl.dot({a.name}, {right}{start}{precision}{kind})", out, shape)
 
 
