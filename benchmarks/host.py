@@ -1,10 +1,8 @@
-"""Speed on this machine, on one thread, against torch.
+"""Speed on this machine against torch: the faster of eager and torch.compile.
 
-    python benchmarks/host.py [--seconds N] [--no-compile]
+    python benchmarks/host.py [--threads N] [--task WORD]... [--seconds S] [--no-compile]
 
-Softmax of 4096 x 1024 and the product of two 1024 x 1024 matrices, both float32: the example kernels,
-torch eager and torch.compile, in turns.  Everything that a launch does is included.  Results are checked
-before they are timed.
+Everything that a launch does is included.  Rivals take turns; results are checked before they are timed.
 """
 
 import argparse
@@ -12,22 +10,13 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["VERTEBRA_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-
-import matmul
-import softmax
-import torch
-from rich.table import Table
-from timing import console, medians
-
-from vertebra.core import select
-
-torch.set_num_threads(1)
 
 
 def rivals_for(vertebra, eager, *, compiled: bool):
     """Name -> call, each of which returns its result; torch.compile is left out where it fails."""
+    import torch
+
     calls = {"vertebra": vertebra, "torch eager": eager}
     if compiled:
         try:
@@ -41,47 +30,96 @@ def rivals_for(vertebra, eager, *, compiled: bool):
     return calls
 
 
-def softmax_rivals(compiled: bool):
-    x = torch.randn(4096, 1024)
+def tasks() -> dict:
+    """Name -> (vertebra's call, torch's call); each returns its result."""
+    import layer_norm
+    import matmul
+    import row_kernels as rows
+    import softmax
+    import torch
+
+    torch.manual_seed(0)
+    height, width, long = 4096, 1024, 1 << 24
+    x = torch.randn(height, width)
+    weight, bias = torch.randn(width), torch.randn(width)
     out = torch.empty_like(x)
-    return rivals_for(lambda: softmax.softmax(x, out), lambda: torch.softmax(x, 1), compiled=compiled)
+    big = [torch.randn(long) for _ in range(2)]
+    sums = torch.empty(long)
+    where = torch.empty(height, dtype=torch.int32)
+    table, at = torch.randn(1 << 16, 64), torch.randint(0, 1 << 16, (1 << 20,), dtype=torch.int32)
+    found = torch.empty(1 << 20, 64)
+    a, b, product = torch.randn(1024, 1024), torch.randn(1024, 1024), torch.empty(1024, 1024)
+    mean, scale = torch.empty(height), torch.empty(height)
 
+    def launched(kernel, grid, result, *args, **constants):
+        def call():
+            kernel[(grid,)](*args, **constants)
+            return result
 
-def matmul_rivals(compiled: bool, block=(64, 64, 64)):
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    out = torch.empty(1024, 1024)
-    return rivals_for(lambda: matmul.matmul(a, b, out, block=block), lambda: a @ b, compiled=compiled)
+        return call
+
+    def by_rows(kernel, result):
+        return launched(kernel, height, result, x, result, COLUMNS=width)
+
+    return {
+        "softmax 4096x1024": (lambda: softmax.softmax(x, out), lambda: torch.softmax(x, 1)),
+        "layer norm 4096x1024": (
+            lambda: layer_norm.forward(x, weight, bias, out, mean, scale),
+            lambda: torch.nn.functional.layer_norm(x, (width,), weight, bias),
+        ),
+        "gelu 4096x1024": (
+            launched(rows.gelu, height * width // 8192, out, x, out, height * width, BLOCK=8192),
+            lambda: torch.nn.functional.gelu(x),
+        ),
+        "add 2^24": (
+            launched(rows.add, long // 16384, sums, *big, sums, long, BLOCK=16384),
+            lambda: torch.add(*big, out=sums),
+        ),
+        "matmul 1024^3": (lambda: matmul.matmul(a, b, product, block=(64, 64, 64)), lambda: a @ b),
+        "cumsum 4096x1024": (by_rows(rows.cumsum, out), lambda: torch.cumsum(x, 1)),
+        "argmax 4096x1024": (by_rows(rows.argmax, where), lambda: torch.argmax(x, 1)),
+        "sort 4096x1024": (by_rows(rows.sort, out), lambda: torch.sort(x, 1)[0]),
+        "gather 2^20 rows of 64": (
+            launched(rows.gather, (1 << 20) // 64, found, table, at, found, 1 << 20, BLOCK=64, COLUMNS=64),
+            lambda: torch.index_select(table, 0, at),
+        ),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="per rival and task (default 3)")
+    parser.add_argument("--threads", type=int, default=1, help="for both sides (default 1)")
+    parser.add_argument("--task", action="append", help="only tasks whose name holds this word")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per rival and task (default 2)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     options = parser.parse_args()
+    os.environ["VERTEBRA_NUM_THREADS"] = str(options.threads)
+    import torch
+    from rich.table import Table
+    from timing import console, medians
+
+    from vertebra.core import select
+
+    torch.set_num_threads(options.threads)
     select.set_core("host")
-    torch.manual_seed(0)
-    table = Table(title=f"one thread, float32, torch {torch.__version__}")
-    for heading in ("task", "by", "ms", "rate", "vertebra is faster by"):
-        table.add_column(heading, justify="left" if heading in ("task", "by") else "right")
-    tasks = (
-        # Softmax reads and writes 4 bytes per element.
-        ("softmax 4096x1024", softmax_rivals, 4096 * 1024 * 8, "GB/s"),
-        ("matmul 1024x1024x1024", matmul_rivals, 2 * 1024**3, "GFLOP/s"),
-    )
-    for name, make, work, unit in tasks:
-        rivals = make(not options.no_compile)
-        want = rivals["torch eager"]()
-        for rival, call in rivals.items():
-            torch.testing.assert_close(call(), want, rtol=1e-4, atol=1e-4, msg=lambda m, r=rival: f"{r}: {m}")
-        times = medians(rivals, seconds=options.seconds)
-        for rival, seconds in times.items():
-            ratio = seconds / times["vertebra"]
-            rate = f"{work / seconds / 1e9:.1f} {unit}"
-            table.add_row(
-                name, rival, f"{1e3 * seconds:.3f}", rate, "" if rival == "vertebra" else f"{ratio:.2f}x"
-            )
-        table.add_section()
-    console().print(table)
+    chart = Table(title=f"{options.threads} thread(s), float32, torch {torch.__version__}")
+    for heading in ("task", "vertebra, ms", "torch eager", "torch.compile", "ratio to the faster"):
+        chart.add_column(heading, justify="left" if heading == "task" else "right")
+    for name, (ours, theirs) in tasks().items():
+        if options.task and not any(word in name for word in options.task):
+            continue
+        rivals = rivals_for(ours, theirs, compiled=not options.no_compile)
+        # Both sides may write the same output, so the wanted one is kept.
+        want = theirs().clone()
+        got = ours().to(want.dtype)
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=2e-4)
+        times = {rival: 1e3 * seconds for rival, seconds in medians(rivals, seconds=options.seconds).items()}
+        mine = times.pop("vertebra")
+        cells = [
+            f"{times[rival]:.3f}" if rival in times else "-" for rival in ("torch eager", "torch.compile")
+        ]
+        chart.add_row(name, f"{mine:.3f}", *cells, f"{min(times.values()) / mine:.2f}x")
+    console().print(chart)
 
 
 if __name__ == "__main__":

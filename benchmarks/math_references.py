@@ -168,7 +168,7 @@ RANGES = {
 
 def _oscillation(x: np.ndarray) -> np.ndarray:
     """The amplitude of a Bessel function."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(all="ignore"):
         return np.minimum(1.0, np.sqrt(2 / np.pi / np.abs(x)))
 
 
@@ -177,8 +177,8 @@ def _beyond_8(x: np.ndarray) -> np.ndarray:
 
 
 def _mirrored(x: np.ndarray) -> np.ndarray:
-    """log(gamma(|x|)) for negative x."""
-    return np.array([math.lgamma(-v) if -1e300 < v < 0 else 0.0 for v in x.tolist()])
+    """log(gamma(|x|)), or 1 where that is more, for negative x."""
+    return np.array([max(1.0, math.lgamma(-v)) if -1e300 < v <= -0.5 else 0.0 for v in x.tolist()])
 
 
 # Functions whose bounds are in ULP of the result or of this, of f64, whichever is larger.

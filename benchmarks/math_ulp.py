@@ -16,7 +16,17 @@ from collections.abc import Callable
 
 import llvmlite.binding as llvm
 import numpy as np
-from math_references import DTYPES, FLOORS, FUNCTIONS, OPERANDS, RANGES, SPECIAL, reference, samples, ulp_errors
+from math_references import (
+    DTYPES,
+    FLOORS,
+    FUNCTIONS,
+    OPERANDS,
+    RANGES,
+    SPECIAL,
+    reference,
+    samples,
+    ulp_errors,
+)
 
 from vertebra.core.llvm_syntax import downgrade
 from vertebra.core.mlir import ir, passmanager

@@ -164,7 +164,7 @@ def pack_columns(scope: Scope, value, prefix: list[Chunk], part: Part) -> Panels
         and total % (n * k) == 0
         and running_dimension(scope.plan, value) == dims[0]
     )
-    return Panels(job.fill(into, job.turned if turned else job.rows), part, depth)
+    return Panels(job.columns(into) if turned else job.rows(into), part, depth)
 
 
 @attrs.frozen
@@ -180,49 +180,43 @@ class _Packing:
     row_limit: object
     column_limit: object
 
-    def fill(self, into, panel):
-        """Panel by panel; those that are whole inside the column limit first."""
-        b = self.scope.builder(1)
-        count = (self.part.stop - self.part.start) // self.part.columns
-        limit = self.column_limit if self.part.start == 0 else None
-
-        def each(known):
-            return lambda s, carried: panel(s, limit if known else None, carried)
-
-        carried, first = [into], 0
-        if limit is not None:
-            first = b.scalar(b.binary("arith.divui", Uniform(limit), b.const(self.part.columns)))
-            first = create("arith.minsi", b.index, [first, b.scalar(b.const(count))])
-            carried = loop(b, 0, first, 1, carried, each(True))
-        (filled,) = loop(b, first, count, 1, carried, each(False))
-        return filled
-
-    def rows(self, panel: Uniform, below, carried: list) -> list:
+    def rows(self, into):
         """Reads along rows, k of them at a time, and interleaves them."""
         b = self.scope.builder(1)
         k = self.part.kernel.shape[2]
         whole = self.total // k
-        limit = self.row_limit if self.column_limit is None or below is not None else None
 
-        def step(known):
-            return lambda p, inner: self._step(panel, p, below, limit if known else None, inner)
+        def step(p: Uniform, inside: bool, inner: list) -> list:
+            below = self.row_limit if inside else None
+            known = inside or self.row_limit is None
+            return self._panels(lambda s, limit, t: self._step(s, p, limit, below, t), known, inner)
 
-        first = 0
-        if limit is not None:
-            first = b.scalar(b.binary("arith.divui", Uniform(limit), b.const(k)))
-            first = create("arith.minsi", b.index, [first, b.scalar(b.const(whole))])
-            carried = loop(b, 0, first, 1, carried, step(True))
-        carried = loop(b, first, whole, 1, carried, step(False))
+        carried = _split(b, self.row_limit, whole, k, [into], step)
         if whole * k < self.total:
-            carried = step(False)(b.const(whole), carried)
-        return carried
+            carried = step(b.const(whole), False, carried)
+        return carried[0]
 
-    def _step(self, panel: Uniform, p: Uniform, below, row_limit, carried: list) -> list:
+    def columns(self, into):
+        """Reads along columns and turns squares of words, each of which is one step of one column."""
+        (filled,) = self._panels(self._turned, True, [into])
+        return filled
+
+    def _panels(self, panel, known: bool, carried: list) -> list:
+        """panel(s, column limit, carried) for all panels; where `known`, those inside the limit know it."""
+        count = (self.part.stop - self.part.start) // self.part.columns
+        limit = self.column_limit if known and self.part.start == 0 else None
+
+        def each(s: Uniform, inside: bool, inner: list) -> list:
+            return panel(s, limit if inside else None, inner)
+
+        return _split(self.scope.builder(1), limit, count, self.part.columns, carried, each)
+
+    def _step(self, panel: Uniform, p: Uniform, column_limit, row_limit, carried: list) -> list:
         columns, k = self.part.columns, self.part.kernel.shape[2]
         ev = self.scope.evaluator(columns)
         b = ev.b
         start = b.add(b.mul(panel, b.const(columns)), b.const(self.part.start))
-        last = start if columns == 1 else Affine(start, b.const(1), below)
+        last = start if columns == 1 else Affine(start, b.const(1), column_limit)
         rows = []
         for u in range(k):
             row = b.add(b.mul(p, b.const(k)), b.const(u))
@@ -236,8 +230,7 @@ class _Packing:
         at = b.add(self._panel(b, panel), b.mul(p, b.const(columns * k)))
         return [self._write(out, carried[0], at)]
 
-    def turned(self, panel: Uniform, below, carried: list) -> list:
-        """Reads along columns and turns squares of words, each of which is one step of one column."""
+    def _turned(self, panel: Uniform, below, carried: list) -> list:
         _, n, k = self.part.kernel.shape
         base = self.scope.builder(n * k)
 
@@ -272,6 +265,16 @@ class _Packing:
             return ev.memory.write(Uniform(value), into, [at])
         ev = self.scope.evaluator(value.type.shape[0])
         return ev.memory.write(Lanes(value), into, [Affine(at, ev.b.const(1))])
+
+
+def _split(b: Builder, limit, count: int, size: int, carried: list, body) -> list:
+    """body(i, whether all of block i is below `limit`, carried) for `count` blocks of `size` indices."""
+    first = 0
+    if limit is not None:
+        first = b.scalar(b.binary("arith.divui", Uniform(limit), b.const(size)))
+        first = create("arith.minsi", b.index, [first, b.scalar(b.const(count))])
+        carried = loop(b, 0, first, 1, carried, lambda i, c: body(i, True, c))
+    return loop(b, first, count, 1, carried, lambda i, c: body(i, False, c))
 
 
 def interleaved(rows: list):

@@ -424,8 +424,26 @@ class Plan:
 
 
 def is_simple_reduce(op) -> bool:
-    """A linalg.reduce of tensors over one dimension."""
-    return op.name == "linalg.reduce" and is_tensor(op.operands[0]) and len(op.attributes["dimensions"]) == 1
+    """A linalg.reduce of tensors over one dimension that calls nothing."""
+    return (
+        op.name == "linalg.reduce"
+        and is_tensor(op.operands[0])
+        and len(op.attributes["dimensions"]) == 1
+        and not _calls(op)
+    )
+
+
+def _calls(op) -> bool:
+    found = []
+
+    def visit(inner):
+        if inner.name == "func.call":
+            found.append(inner)
+            return ir.WalkResult.INTERRUPT
+        return ir.WalkResult.ADVANCE
+
+    op.walk(visit)
+    return bool(found)
 
 
 def cost_of(name: str) -> int:

@@ -56,7 +56,7 @@ def _j(x: Expr, order: int) -> Expr:
 
 
 def j0(x: Expr) -> Expr:
-    """J0(x).  f64: 6 ULP up to 8; from there the error is 4 ULP of sqrt(2 / (pi x)), in absolute terms.
+    """J0(x).  f64: 6 ULP up to 8; from there the error is 6 ULP of sqrt(2 / (pi x)), in absolute terms.
 
     f32: 2 ULP, except beside the zeros beyond 8, where the error is that of f64.
     """
@@ -86,7 +86,7 @@ def _y(x: Expr, order: int) -> Expr:
 def y0(x: Expr) -> Expr:
     """Y0(x); -inf at 0, NaN below.
 
-    f64: the error is 4 ULP of the larger of |Y0(x)| and min(1, sqrt(2 / (pi x))).
+    f64: the error is 6 ULP of the larger of |Y0(x)| and min(1, sqrt(2 / (pi x))).
     f32: 2 ULP, except beside the zeros, where the error is that of f64.
     """
     return _y(x, 0)

@@ -50,20 +50,23 @@ def _overflowed(t: Expr, error: Expr, *operands: Expr) -> Expr:
     return select(finite & t.abs().eq(INF), -t, error)
 
 
-def _zero_of_sum(t: Expr, mode: str, *words: Expr) -> Expr:
-    """t, or -0 where terms of opposite signs cancelled while rounding down."""
+def _zero_of_sum(t: Expr, exact: Expr, mode: str, *words: Expr) -> Expr:
+    """t, or -0 where terms of opposite signs cancelled exactly while rounding down.
+
+    exact: 0 where they did.  words: bits whose signs tell, taken together, whether the terms' differ.
+    """
     if mode != "rd":
         return t
     word = words[0]
     for other in words[1:]:
         word = word ^ other
-    return select(t.eq(0.0) & (word < 0), -0.0, t)
+    return select(t.eq(0.0) & exact.eq(0.0) & (word < 0), -0.0, t)
 
 
 def add(a: Expr, b: Expr, mode: str) -> Expr:
     """a + b."""
     t, error = two_sum(a, b)
-    return _zero_of_sum(_move(t, _overflowed(t, error, a, b), mode), mode, a.bits(), b.bits())
+    return _zero_of_sum(_move(t, _overflowed(t, error, a, b), mode), t, mode, a.bits(), b.bits())
 
 
 def sub(a: Expr, b: Expr, mode: str) -> Expr:
@@ -94,7 +97,7 @@ def div(a: Expr, b: Expr, mode: str) -> Expr:
     quotient = scale(t.abs(), f - e)
     error = quotient.fma(-d, m)
     error = select(t.bits() < 0, -error, error)
-    exact = a.eq(0.0) | b.eq(0.0) | b.abs().eq(INF)
+    exact = a.eq(0.0) | a.abs().eq(INF) | b.eq(0.0) | b.abs().eq(INF)
     return _move(t, _overflowed(t, select(exact, 0.0, error), a, select(b.eq(0.0), INF, b)), mode)
 
 
@@ -124,7 +127,7 @@ def fma(a: Expr, b: Expr, c: Expr, mode: str) -> Expr:
     words = a.bits(), b.bits(), c.bits()
     if a.kind.name == "f32":
         high, low = two_sum(a.to("f64") * b.to("f64"), c.to("f64"))
-        return _zero_of_sum(_narrow(high, low, mode), mode, *words)
+        return _zero_of_sum(_narrow(high, low, mode), high, mode, *words)
     t = a.fma(b, c)
     product = a * b
     tiny = product.abs() < 2.0**-960
@@ -135,15 +138,18 @@ def fma(a: Expr, b: Expr, c: Expr, mode: str) -> Expr:
     b_scaled = select(low, b * LIFT, select(high & ~(a.abs() > 1.0), b * 2.0**-100, b))
     c_scaled, t_scaled = (select(low, x * LIFT * LIFT, select(high, x * 2.0**-100, x)) for x in (c, t))
     p, p_low = two_product(a_scaled, b_scaled)
-    # Beside a large c the size of a tiny product does not matter.
+    # Beside a large c the size of a tiny product does not matter, nor that of a tiny c beside a large product.
+    stand_in = p.const(2.0**-1000)
     beside = tiny & ~low
-    stand_in = select(a.eq(0.0) | b.eq(0.0), p, p.const(2.0**-1000).copysign(p))
-    p, p_low = select(beside, stand_in, p), select(beside, 0.0, p_low)
+    nothing = a.eq(0.0) | b.eq(0.0)
+    p = select(nothing, product, select(beside, stand_in.copysign(p), p))
+    p_low = select(beside | nothing, 0.0, p_low)
+    lost = high & (c.abs() < UNSAFE) & ~c.eq(0.0)
+    c_scaled = select(lost, stand_in.copysign(c), c_scaled)
     first, first_low = two_sum(c_scaled, p_low)
     second, second_low = two_sum(p, first)
     error, _ = fast_two_sum((second - t_scaled) + second_low, first_low)
-    t = _move(t, _overflowed(t, error, a, b, c), mode)
-    return _zero_of_sum(t, mode, *words)
+    return _zero_of_sum(_move(t, _overflowed(t, error, a, b, c), mode), error, mode, *words)
 
 
 def narrow(x: Expr, mode: str) -> Expr:

@@ -4,7 +4,7 @@ import math
 
 from vertebra.lowering.math_to_arith.coefficients import ERF, ERF_TAIL, ERFC, EXP
 from vertebra.lowering.math_to_arith.coefficients_special import ERFCINV, ERFINV
-from vertebra.lowering.math_to_arith.emit import Expr, horner, power_of_two, scale, select, two_product
+from vertebra.lowering.math_to_arith.emit import Expr, horner, power_of_two, scale, select, two_product, two_sum
 from vertebra.lowering.math_to_arith.exponential import exp_parts
 from vertebra.lowering.math_to_arith.logarithm import log
 
@@ -34,8 +34,14 @@ def _erf_unit(x: Expr, coefficients: tuple[float, ...]) -> Expr:
 def _erfcx_tail(a: Expr, variant: str) -> Expr:
     """exp(a*a) * erfc(a) for 1/2 <= a <= ERFC_LIMIT."""
     k = ERFC_K[variant]
-    reciprocal = 1.0 / (a + k)
-    return horner((a - k) * reciprocal, ERFC[variant]) * reciprocal
+    if variant == "mid":
+        reciprocal = 1.0 / (a + k)
+        return horner((a - k) * reciprocal, ERFC[variant]) * reciprocal
+    divisor, divisor_low = two_sum(a, a.const(k))
+    reciprocal = 1.0 / divisor
+    q = horner((a - k) * reciprocal, ERFC[variant]) * reciprocal
+    # What the sum and its reciprocal lost.
+    return q.fma(reciprocal.fma(-divisor_low, reciprocal.fma(-divisor, 1.0)), q)
 
 
 def _erfc_tail(a: Expr, variant: str, a_low: Expr | None = None) -> tuple[Expr, Expr]:
@@ -48,8 +54,8 @@ def _erfc_tail(a: Expr, variant: str, a_low: Expr | None = None) -> tuple[Expr, 
     lost = a.fma(a, -square)
     if a_low is not None:
         lost = (a + a).fma(a_low, lost)
-    p, n = exp_parts(-square, EXP[variant])
-    return (-lost).fma(p, p) * _erfcx_tail(a, variant), n
+    p, n = exp_parts(-square, EXP[variant], -lost)
+    return p * _erfcx_tail(a, variant), n
 
 
 def _erf_f32(x: Expr, variant: str) -> Expr:
@@ -104,8 +110,7 @@ def erfcx(x: Expr) -> Expr:
     tail = select(a < limit, _erfcx_tail(a.at_most(limit), variant), far)
     b = a.at_most(EXP_SQUARE_LIMIT)
     square = b * b
-    p, n = exp_parts(square, EXP[variant])
-    p = b.fma(b, -square).fma(p, p)
+    p, n = exp_parts(square, EXP[variant], b.fma(b, -square))
     # 2 * exp(x*x) - erfcx(|x|) left of the middle, erfc(x) * exp(x*x) in it.
     inside = a <= 0.5
     factor = select(inside, 1.0 - _erf_unit(wide, ERF[variant]), 2.0)

@@ -36,9 +36,11 @@ def reduce(x: Expr) -> tuple[Expr, Expr]:
     return k.fma(-low, k.fma(-high, x)), n
 
 
-def exp_parts(x: Expr, coefficients: tuple[float, ...]) -> tuple[Expr, Expr]:
-    """p and n with exp(x) = p * 2**n and p between 0.7 and 1.42."""
+def exp_parts(x: Expr, coefficients: tuple[float, ...], low: Expr | None = None) -> tuple[Expr, Expr]:
+    """p and n with exp(x + low) = p * 2**n and p between 0.7 and 1.42, for a small `low`."""
     r, n = reduce(x)
+    if low is not None:
+        r = r + low
     return r.fma(r.fma(horner(r, coefficients), 1.0), 1.0), n
 
 

@@ -94,14 +94,21 @@ def scalar_condition(builder: Builder) -> str:
 
 
 def carried(builder: Builder, most: int) -> list[Variable]:
-    """Variables that a block reassigns; each a copy under a name of its own."""
-    found = []
+    """Variables that a block reassigns; each a copy under a name of its own.
+
+    No two start with the same value: of two that do, where one yields the other, the canonicaliser
+    in Triton 3.7 takes the first for a constant.
+    """
+    found, starts = [], set()
     for _ in range(builder.number(0, most)):
         v = builder.pick(lambda v: v.dtype in NUMBERS)
         if v is not None:
             text = v.name
             if builder.chance(30):
                 text = f"tl.full({v.shape}, {constant(builder, v.dtype)}, {spelt(v.dtype)})"
+            if text in starts:
+                continue
+            starts.add(text)
             found.append(builder.let(text, v.dtype, v.shape, "c"))
     return found
 
@@ -235,7 +242,7 @@ def programs(draw) -> Program:
     shape = shape_of(builder)
     for array in list(builder.arrays):
         load(builder, array, shape)
-    statements(builder, 9, 2)
+    statements(builder, 14, 2)
     keep(builder)
     count = builder.choose((1, 1, 2, 3))
     head = []
