@@ -46,9 +46,7 @@ def _powers(series: list, slope, offset) -> list:
     """The coefficients in powers of x of a Chebyshev series in slope * x + offset."""
 
     def times_argument(p: list) -> list:
-        return [
-            offset * a + slope * b for a, b in zip([*p, mp.mpf(0)], [mp.mpf(0), *p], strict=True)
-        ]
+        return [offset * a + slope * b for a, b in zip([*p, mp.mpf(0)], [mp.mpf(0), *p], strict=True)]
 
     before, now = [mp.mpf(1)], times_argument([mp.mpf(1)])
     total = [mp.mpf(0)] * len(series)
@@ -80,6 +78,18 @@ def erfcinv(q):
         if abs(step) < mp.mpf(10) ** -45:
             break
     return y
+
+
+def _erfinv(z):
+    return mp.erfinv(mp.sqrt(z)) / mp.sqrt(z)
+
+
+def _erfcinv(s):
+    return erfcinv(mp.exp(-s * s)) / s
+
+
+def _lgamma(x):
+    return mp.loggamma(x) / ((x - 1) * (x - 2))
 
 
 def _stirling(v):
@@ -125,17 +135,16 @@ def _amplitudes(order: int, which: int) -> Callable:
 def tables():
     """(name, comment, [(variant or None, fit)]) for each table."""
     edge = mp.mpf(0.6875)  # between the two forms of erfinv
-    centre = lambda z: mp.erfinv(mp.sqrt(z)) / mp.sqrt(z)
+    first = mp.sqrt(-mp.log(1 - edge))
     yield "ERFINV", "erfinv(x) / x in z = x*x; relative errors.", [
-        (v, approximate(centre, (TINY, edge**2), v)) for v in ("f64", "mid")
+        (v, approximate(_erfinv, (TINY, edge**2), v)) for v in ("f64", "mid")
     ]  # fmt: skip
     yield "ERFCINV", "erfcinv(q) / s, s = sqrt(-log(q)), t = (s - K) / (s + K), K = 4 and 3; relative.", [
-        (v, approximate(mapped(lambda s: erfcinv(mp.exp(-s * s)) / s, k), between(mp.sqrt(-mp.log(1 - edge)), high, k), v))
+        (v, approximate(mapped(_erfcinv, k), between(first, high, k), v))
         for v, k, high in (("f64", mp.mpf(4), 27.4), ("mid", mp.mpf(3), 10.3))
     ]  # fmt: skip
-    unit = lambda x: mp.loggamma(x) / ((x - 1) * (x - 2))
     yield "LGAMMA", "log(gamma(x)) / ((x - 1)(x - 2)), t = (x - 1.25) / (x + 1.25); relative errors.", [
-        (None, approximate(mapped(unit, mp.mpf(1.25)), between(0.5, 3, 1.25), "f64")),
+        (None, approximate(mapped(_lgamma, mp.mpf(1.25)), between(0.5, 3, 1.25), "f64")),
     ]  # fmt: skip
     yield "STIRLING", "The rest of Stirling's series times x, in 1 / x**2 for x >= 3; absolute errors.", [
         (v, approximate(_stirling, (mp.mpf(10) ** -10, mp.mpf(1) / 9), v, lambda _: mp.mpf(1)))
@@ -146,7 +155,7 @@ def tables():
         comment = f"J{order}(x) / x**{order} without its two lowest zeros, t = 1 - x*x/64; relative errors."
         yield f"J{order}", comment, [(None, approximate(_without_zeros(order, zeros), near, "f64"))]
     for order, function in enumerate((_y0, _y1)):
-        comment = f"Y{order}(x) less its logarithm and pole, over x**{order}, t = x*x/32 - 1; absolute errors."
+        comment = f"Y{order}(x) less log and pole, over x**{order}, t = x*x/32 - 1; absolute errors."
         yield f"Y{order}", comment, [
             (None, approximate(function, (-1 + TINY, 1), "f64", lambda _: mp.mpf(1)))
         ]  # fmt: skip
@@ -157,7 +166,9 @@ def tables():
                 (None, approximate(_amplitudes(order, which), (mp.mpf(10) ** -7, 1), "f64"))
             ]  # fmt: skip
     for order in (0, 1):
-        inside = lambda z, n=order: mp.besseli(n, mp.sqrt(z)) / mp.sqrt(z) ** n
+
+        def inside(z, n=order):
+            return mp.besseli(n, mp.sqrt(z)) / mp.sqrt(z) ** n
 
         def outside(v, n=order):
             x = 16 / (1 + v)

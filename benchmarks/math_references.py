@@ -127,7 +127,9 @@ FUNCTIONS: dict[str, tuple[Callable | None, Callable, Callable | None]] = {
 }
 # The same for functions that NumPy lacks: what stands first gives the values where mpmath is of no use.
 SPECIAL = {
-    "rcbrt": (_edges({0: _infinity, INF: _zero, -INF: _zero}), lambda x: mpmath.sign(x) / mpmath.cbrt(abs(x)), None),
+    "rcbrt": (
+        _edges({0: _infinity, INF: _zero, -INF: _zero}), lambda x: mpmath.sign(x) / mpmath.cbrt(abs(x)), None,
+    ),
     "sinpi": (_edges({0: _zero}, whole=_zero), mpmath.sinpi, None),
     "cospi": (_edges({0: 1.0}), mpmath.cospi, None),
     "erfcx": (_edges({0: 1.0, INF: 0.0, -INF: INF}), _erfcx, None),
@@ -162,8 +164,6 @@ RANGES = {
     "erfcinv": (0, 2), "normcdfinv": (0, 1), "tgamma": (-20, 25), "lgamma": (-8, 20), "j0": (-20, 20),
     "j1": (-20, 20), "y0": (0, 20), "y1": (0, 20), "cyl_bessel_i0": (-90, 90), "cyl_bessel_i1": (-90, 90),
 }  # fmt: skip
-
-
 
 
 def _oscillation(x: np.ndarray) -> np.ndarray:

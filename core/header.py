@@ -54,11 +54,28 @@ def _field(name: str) -> str:
     return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) else name
 
 
+_SERVICES = """
+/*
+ * This kernel prints or asserts, and calls these two for it: define them, or link print.c and pool.c of
+ * vertebra/core/native, whose services.h says what is passed.  vertebra_fail must not return.
+ */
+void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t element, uint64_t value);
+void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
+"""
+
+
 def header(
-    name: str, signature: Sequence[str], fields: Sequence[str], scratch_bytes: int, core_name: str
+    name: str,
+    signature: Sequence[str],
+    fields: Sequence[str],
+    scratch_bytes: int,
+    core_name: str,
+    *,
+    serviced: bool = False,
 ) -> str:
     """The text of the header.
 
+    serviced: the kernel calls the services of a runtime (see core/abi.py).
     name: the exported symbol.  signature: Triton's type names of the run-time arguments.
     fields: their names.  scratch_bytes: what one thread needs.
     """
@@ -87,7 +104,7 @@ def header(
 #ifdef __cplusplus
 extern "C" {{
 #endif
-
+{_SERVICES if serviced else ""}
 /* Bytes of scratch memory that each thread needs, and their alignment. */
 #define {upper}_SCRATCH_BYTES {scratch_bytes}
 #define {upper}_SCRATCH_ALIGNMENT {abi.SCRATCH_ALIGNMENT}

@@ -15,6 +15,7 @@ class VectorUnit:
     scalar_operand: multiply-add takes one factor from a scalar register or from memory.
     arithmetic: element types that it computes in; the others are computed in f32.
     conversion: element types that it converts to and from f32.
+    reach: bytes from a base register that a load reaches by a constant offset.
     """
 
     bits: int
@@ -23,6 +24,7 @@ class VectorUnit:
     scalar_operand: bool = True
     arithmetic: frozenset[str] = frozenset({"f32", "f64"})
     conversion: frozenset[str] = frozenset({"f32", "f64"})
+    reach: int = 1 << 31
 
     def lanes(self, element_bits: int) -> int:
         """How many elements of `element_bits` bits one operation should cover."""

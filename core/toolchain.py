@@ -156,6 +156,7 @@ def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) ->
     target = zig_triple(core.triple)
     # The linker knows all or nothing; of objects with services the others were checked when they were made.
     served = any(not elf.undefined_symbols(data).isdisjoint(abi.SERVICES) for data in objects)
+    undefined = "undefs" if served else "defs"
     with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
         paths = []
         for number, data in enumerate(objects):
@@ -164,7 +165,7 @@ def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) ->
             paths.append(str(path))
         out = Path(folder) / "kernel.so"
         options = ["-target", target, *_LINK_CPU.get(target.split("-")[0], ()), "-shared", "-nostdlib"]
-        options += ["-rtlib=compiler-rt", f"-Wl,-z,{'undefs' if served else 'defs'}", "-Wl,--hash-style=both", "-s", "-O2", *flags]
+        options += ["-rtlib=compiler-rt", f"-Wl,-z,{undefined}", "-Wl,--hash-style=both", "-s", "-O2", *flags]
         run_compiler([*options, *paths, "-o", str(out)])
         return out.read_bytes()
 

@@ -115,7 +115,11 @@ def _finish(op, new: list) -> None:
 
 
 def copies_to_vector(module, unit: VectorUnit) -> None:
-    """Loops for the copies between strided memrefs that bufferisation left; plain ones stay memcpy."""
+    """Loops for the copies between memrefs that bufferisation left.
+
+    Plain ones stay memcpy where vectors are short: a library is as fast there.  Where one operation
+    spans a group of registers, memcpy may well be a loop over bytes.
+    """
     for func in module.body.operations:
         func = func.operation
         if func.name != "func.func" or not len(func.regions[0].blocks):
@@ -124,7 +128,7 @@ def copies_to_vector(module, unit: VectorUnit) -> None:
         found = []
 
         def visit(op, found=found):
-            if op.name == "memref.copy" and any("strided" in str(v.type) for v in op.operands):
+            if op.name == "memref.copy" and (_any_strided(op) or (unit.group > 1 and not _holds_bits(op))):
                 found.append(op.operation)
             return ir.WalkResult.ADVANCE
 
@@ -136,3 +140,12 @@ def copies_to_vector(module, unit: VectorUnit) -> None:
             with ir.InsertionPoint(op), op.location:
                 memory.copy(scope, op)
             op.erase()
+
+
+def _any_strided(copy) -> bool:
+    return any("strided" in str(v.type) for v in copy.operands)
+
+
+def _holds_bits(copy) -> bool:
+    """Whether it copies i1, which takes a byte an element in memory and a bit in a vector."""
+    return getattr(copy.operands[0].type.element_type, "width", 64) < 8

@@ -17,6 +17,7 @@ from vertebra.lowering.linalg_to_vector.packing import (
     Panels,
     Rows,
     element_named,
+    form_of_rows,
     in_memory,
     pack_columns,
     pack_rows,
@@ -50,9 +51,9 @@ def contract(scope: Scope, op):
     packed: dict = {}
     products = []
     for part in shares:
-        form = (part.kernel.a, part.kernel.a_offset, part.kernel.shape[0], part.kernel.shape[2])
+        form = form_of_rows(scope, part, k)
         if form not in packed:
-            packed[form] = pack_rows(scope, a, part.kernel, unsigned)
+            packed[form] = pack_rows(scope, a, part, unsigned)
         wide = widen(b, element_named(part.kernel.b), unsigned)
         products.append((part, packed[form], wide))
     in_place = _is_ours(scope, acc, op)
@@ -61,7 +62,7 @@ def contract(scope: Scope, op):
     def matrices(prefix: list[Chunk], carried: list) -> list:
         for part, rows, wide in products:
             panels = None if _direct(scope, part, wide, m) else pack_columns(scope, wide, prefix, part)
-            product = _Product(scope, prefix, part, rows, wide, panels, acc, in_place, k, type)
+            product = _Product(scope, prefix, part, rows, wide, panels, acc, in_place, type)
             carried = product.emit(m, carried)
         return carried
 
@@ -96,7 +97,6 @@ class _Product:
     panels: Panels | None
     acc: object
     in_place: bool
-    k: int
     type: object
 
     def emit(self, m: int, carried: list) -> list:
@@ -129,29 +129,43 @@ class _Product:
             if corrections:
                 start = create("arith.subi", start.type, [start, corrections[v]])
             sums.append(start)
-        sums = self._over_k(ev, sums, lambda p, s: self._step(ev, rows, i, j, p, s), spills=rows > 1)
+        sums = self._over_k(ev, sums, lambda q, t, p, s: self._step(ev, rows, i, j, (q, t, p), s))
         for (r, v), value in zip(places, sums, strict=True):
             out = self._finish(ev, i, j, r, v, value, out)
         return [out]
 
-    def _over_k(self, ev: Evaluator, sums: list, step, *, spills: bool) -> list:
-        """All steps along K; several in one turn make the loop's own instructions fewer."""
-        count = -(-self.k // self.part.kernel.shape[2])
-        most = 2 if spills and self.scope.unit.group > 1 else 4
-        unroll = next(u for u in (4, 2, 1) if u <= most and count % u == 0)
+    def _over_k(self, ev: Evaluator, sums: list, step) -> list:
+        """step(piece of A, step in it, step in all, sums) for all of K.
 
-        def turn(p: Uniform, carried: list) -> list:
-            for u in range(unroll):
-                carried = step(ev.b.add(p, ev.b.const(u)), carried)
-            return carried
+        Several steps in one turn of the loop make the loop's own instructions fewer.
+        """
+        b, k = ev.b, self.part.kernel.shape[2]
+        count = self.rows.chunk // k
+        unroll = next(u for u in (4, 2, 1) if count % u == 0)
 
-        return loop(ev.b, 0, count, unroll, sums, turn)
+        def piece(q: Uniform, carried: list) -> list:
+            ahead = b.mul(q, b.const(count))
 
-    def _step(self, ev: Evaluator, rows: int, i: Uniform, j: Uniform, p: Uniform, sums: list) -> list:
+            def turn(p: Uniform, inner: list) -> list:
+                for u in range(unroll):
+                    if u and self.scope.unit.group > 1:
+                        _keep_order()
+                    at = b.add(p, b.const(u))
+                    inner = step(q, at, b.add(ahead, at), inner)
+                return inner
+
+            return loop(b, 0, count, unroll, carried, turn)
+
+        return loop(b, 0, self.rows.depth // self.rows.chunk, 1, sums, piece)
+
+    def _step(self, ev: Evaluator, rows: int, i: Uniform, j: Uniform, at: tuple, sums: list) -> list:
         inner = ev.child()
         b, height = inner.b, self.part.kernel.shape[0]
+        piece, step, p = at
         columns = [self._columns(inner, j, p, v) for v in range(self.part.vectors)]
-        factors = [self.rows.read(b, self.prefix, b.add(i, b.const(r * height)), p) for r in range(rows)]
+        factors = [
+            self.rows.read(b, self.prefix, b.add(i, b.const(r * height)), piece, step) for r in range(rows)
+        ]
         rest = iter(sums)
         return [self.part.kernel.emit(x, y, next(rest)) for x in factors for y in columns]
 
@@ -175,13 +189,13 @@ class _Product:
         )
         sums = constants.splat(ir.VectorType.get([m * n], self.type), 0)
 
-        def step(p: Uniform, carried: list) -> list:
+        def step(_piece, _step, p: Uniform, carried: list) -> list:
             return [
                 self.part.kernel.emit(ones, self._columns(ev.child(), j, p, v), s)
                 for v, s in enumerate(carried)
             ]
 
-        return self._over_k(ev, [sums] * self.part.vectors, step, spills=False)
+        return self._over_k(ev, [sums] * self.part.vectors, step)
 
     # -- sums between registers and memory
 
@@ -212,6 +226,17 @@ class _Product:
             chunk = chunk if chunk.type == element else _convert(ev, chunk, element)
             out = ev.memory.write(chunk, out, place)
         return out
+
+
+def _keep_order() -> None:
+    """No load moves up across this, which costs no instruction.
+
+    With few, long registers, all of which the sums and one row of B take, LLVM's scheduler would
+    otherwise load several rows of B at once and spill sums for it.
+    """
+    acquire_release = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 6)
+    fence = {"ordering": acquire_release, "syncscope": ir.StringAttr.get("singlethread")}
+    ir.Operation.create("llvm.fence", [], [], fence)
 
 
 def _joined(rows: list):

@@ -74,24 +74,43 @@ def _over(scope: Scope, sizes: list, bits: int, body) -> None:
     width = scope.unit.lanes(bits)
     b = scope.builder(width)
 
-    def level(d: int, idx: list[Chunk]) -> None:
-        def turn(i, carried):
-            if d == len(sizes) - 1:
+    def row(idx: list[Chunk]) -> None:
+        """Whole chunks, which need no mask, then the rest."""
+        size = sizes[-1]
+
+        def chunk(masked: bool):
+            def turn(i, carried):
                 ev = scope.evaluator(width)
                 last = Affine(i, ev.b.const(1))
-                whole = isinstance(sizes[d], int) and sizes[d] % width == 0
-                mask = None if whole else ev.b.within(last, _uniform(b, sizes[d]))
-                body(ev, [*idx, last], mask)
-            else:
-                level(d + 1, [*idx, i])
+                body(ev, [*idx, last], ev.b.within(last, _uniform(b, size)) if masked else None)
+                return []
+
+            return turn
+
+        whole = size - size % width if isinstance(size, int) else _whole(b, size, width)
+        loop(b, 0, whole, width, [], chunk(False))
+        loop(b, whole, size, width, [], chunk(True))
+
+    def level(d: int, idx: list[Chunk]) -> None:
+        if d == len(sizes) - 1:
+            row(idx)
+            return
+
+        def turn(i, carried):
+            level(d + 1, [*idx, i])
             return []
 
-        loop(b, 0, sizes[d], width if d == len(sizes) - 1 else 1, [], turn)
+        loop(b, 0, sizes[d], 1, [], turn)
 
     if sizes:
         level(0, [])
     else:
         body(scope.evaluator(1), [], None)
+
+
+def _whole(b: Builder, size, width: int):
+    """`size`, an index value, less what is over after whole chunks of `width`, a power of two."""
+    return create("arith.andi", b.index, [size, b.scalar(b.const(-width))])
 
 
 def copy(scope: Scope, op) -> None:

@@ -45,20 +45,27 @@ def _steps(total: int, k: int) -> int:
 
 @attrs.frozen
 class Rows:
-    """A, packed.  tensor: (..., M, K), or (..., M * K) with K rounded up to whole steps when `flat`."""
+    """A, packed.
+
+    tensor: (..., M, K) when not `flat`; else (..., M * depth), where depth is K rounded up to whole
+    steps, cut into pieces of M x chunk elements, so that constant offsets reach all rows of a tile.
+    """
 
     tensor: object
     kernel: MicroKernel
+    rows: int
     depth: int
+    chunk: int
     flat: bool
 
-    def read(self, builder: Builder, prefix: list[Chunk], row: Uniform, step: Uniform):
-        """The m x k elements from (`row`, `step` * k) on: a vector, or a scalar where it is one."""
+    def read(self, builder: Builder, prefix: list[Chunk], row: Uniform, piece: Uniform, step: Uniform):
+        """The m x k elements of `row` at `step` of `piece`: a vector, or a scalar where it is one."""
         m, _, k = self.kernel.shape
         b = Builder(m * k, builder.constants)
         column = b.mul(step, b.const(m * k))
         if self.flat:
-            at = [*prefix, b.add(b.mul(row, b.const(self.depth)), column)]
+            at = b.add(b.mul(piece, b.const(self.rows * self.chunk)), b.mul(row, b.const(self.chunk)))
+            at = [*prefix, b.add(at, column)]
         else:
             at = [*prefix, row, column]
         if m * k == 1:
@@ -67,34 +74,57 @@ class Rows:
         return b.vector(Memory(b).read(self.tensor, at))
 
 
-def pack_rows(scope: Scope, value, kernel: MicroKernel, unsigned: bool) -> Rows:
-    """value: (..., M, K), of a type that the kernel's holds."""
+def form_of_rows(scope: Scope, part: Part, total: int) -> tuple:
+    """Equal for parts that can share one packed A, whose rows have `total` elements."""
+    kernel = part.kernel
+    m, _, k = kernel.shape
+    return kernel.a, kernel.a_offset, m, k, _chunk(scope.unit.reach, part, total)
+
+
+def pack_rows(scope: Scope, value, part: Part, unsigned: bool) -> Rows:
+    """value: (..., M, K), of a type that the kernel of `part` holds."""
     *batch, rows, total = shape_of(value)
+    kernel = part.kernel
     m, _, k = kernel.shape
     type = element_named(kernel.a)
     wide = widen(value, type, unsigned)
     if kernel.a_offset:
-        attr = ir.DenseElementsAttr.get_splat(
-            wide.type, ir.IntegerAttr.get(type, _signed(kernel.a_offset, type))
-        )
-        offset = create("arith.constant", wide.type, [], {"value": attr})
-        wide = create("arith.addi", wide.type, [wide, offset])
+        splat = ir.IntegerAttr.get(type, _signed(kernel.a_offset, type))
+        attributes = {"value": ir.DenseElementsAttr.get_splat(wide.type, splat)}
+        wide = create("arith.addi", wide.type, [wide, create("arith.constant", wide.type, [], attributes)])
     depth = _steps(total, k) * k
-    if m == 1 and depth == total:
-        return Rows(wide if in_memory(scope, wide) else materialise(scope, [wide])[0], kernel, depth, False)
+    chunk = _chunk(scope.unit.reach, part, total)
+    if m == 1 and depth == total == chunk:
+        tensor = wide if in_memory(scope, wide) else materialise(scope, [wide])[0]
+        return Rows(tensor, kernel, rows, depth, chunk, False)
     into = empty([*batch, rows * depth], type)
+    packed = Rows(into, kernel, rows, depth, chunk, True)
     if depth > total:
-        into = _zero_tails(scope, into, kernel, rows, total, depth)
-    width = scope.width([wide]) if m == 1 else k
+        into = _zero_tails(scope, packed, total)
+    width = min(scope.width([wide]), chunk) if m == 1 else k
 
     def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        b = ev.b
         *outer, row, column = idx
-        at = [*outer, _place_in_rows(b, kernel, depth, row, column)]
+        at = [*outer, _place_in_rows(ev.b, packed, row, column)]
         return [ev.memory.write(ev.at(wide, idx), carried[0], at)]
 
-    (filled,) = vector_nest(scope, [*batch, rows, total], width, [into], body)
-    return Rows(filled, kernel, depth, True)
+    sizes = [*batch, rows, total]
+    limits = limits_of(scope, [wide], list(range(len(sizes))))
+    (filled,) = vector_nest(scope, sizes, width, [into], body, limits)
+    return attrs.evolve(packed, tensor=filled)
+
+
+def _chunk(reach: int, part: Part, total: int) -> int:
+    """How much of K (in whole steps) may lie together: a power of two that divides it, or all of it."""
+    m, _, k = part.kernel.shape
+    depth = _steps(total, k) * k
+    size = max(1, element_named(part.kernel.a).width // 8)
+    if m > 1:
+        return depth
+    if part.rows * depth * size <= reach or part.rows == 1:
+        return depth
+    chunk = 1 << ((reach // (part.rows * size)).bit_length() - 1)
+    return chunk if chunk >= part.kernel.shape[2] and depth % chunk == 0 else depth
 
 
 def _signed(value: int, type) -> int:
@@ -102,31 +132,37 @@ def _signed(value: int, type) -> int:
     return value - (1 << type.width) if value >> (type.width - 1) else value
 
 
-def _place_in_rows(b: Builder, kernel: MicroKernel, depth: int, row: Chunk, column: Chunk) -> Chunk:
-    """Where element (row, column) is in a packed A; a chunk of columns stays inside one step when m > 1."""
-    m, _, k = kernel.shape
-    if m == 1:
-        return b.add(b.mul(row, b.const(depth)), column)
+def _place_in_rows(b: Builder, packed: Rows, row: Chunk, column: Chunk) -> Chunk:
+    """Where element (row, column) is in a flat A; columns, if several, lie in one piece (m = 1) or step."""
+    m, _, k = packed.kernel.shape
     base = column.base if isinstance(column, Affine) else column
-    tile, inside = (b.binary(f"arith.{op}", row, b.const(m)) for op in ("divui", "remui"))
-    step, rest = (b.binary(f"arith.{op}", base, b.const(k)) for op in ("divui", "remui"))
-    at = b.add(b.mul(tile, b.const(m * depth)), b.mul(step, b.const(m * k)))
-    at = b.add(at, b.add(b.mul(inside, b.const(k)), rest))
+    if m == 1:
+        at = b.mul(row, b.const(packed.chunk))
+        if packed.chunk == packed.depth:
+            at = b.add(at, base)
+        else:
+            piece, rest = (b.binary(f"arith.{op}", base, b.const(packed.chunk)) for op in ("divui", "remui"))
+            at = b.add(b.add(at, rest), b.mul(piece, b.const(packed.rows * packed.chunk)))
+    else:
+        tile, inside = (b.binary(f"arith.{op}", row, b.const(m)) for op in ("divui", "remui"))
+        step, rest = (b.binary(f"arith.{op}", base, b.const(k)) for op in ("divui", "remui"))
+        at = b.add(b.mul(tile, b.const(m * packed.depth)), b.mul(step, b.const(m * k)))
+        at = b.add(at, b.add(b.mul(inside, b.const(k)), rest))
     return Affine(at, b.const(1)) if isinstance(column, Affine) else at
 
 
-def _zero_tails(scope: Scope, into, kernel: MicroKernel, rows: int, total: int, depth: int):
-    *batch, _ = shape_of(into)
+def _zero_tails(scope: Scope, packed: Rows, total: int):
+    *batch, _ = shape_of(packed.tensor)
     b = scope.builder(1)
-    zero = Uniform(b.constants.scalar(into.type.element_type, 0))
+    zero = Uniform(b.constants.scalar(packed.tensor.type.element_type, 0))
 
     def body(idx: list[Chunk], carried: list) -> list:
         ev = scope.evaluator(1)
         *outer, row, column = idx
-        at = _place_in_rows(ev.b, kernel, depth, row, ev.b.add(column, ev.b.const(total)))
+        at = _place_in_rows(ev.b, packed, row, ev.b.add(column, ev.b.const(total)))
         return [ev.memory.write(zero, carried[0], [*outer, at])]
 
-    (filled,) = nest(b, [*batch, rows, depth - total], [into], body)
+    (filled,) = nest(b, [*batch, packed.rows, packed.depth - total], [packed.tensor], body)
     return filled
 
 
@@ -151,7 +187,7 @@ class Panels:
 
 
 def pack_columns(scope: Scope, value, prefix: list[Chunk], part: Part) -> Panels:
-    """The columns of `part` of `value`: (..., K, N), of the element type that its kernel takes, at `prefix`."""
+    """The columns of `part` of `value`, (..., K, N), at `prefix`; elements are of the kernel's type."""
     *_, total, _ = shape_of(value)
     _, n, k = part.kernel.shape
     depth = _steps(total, k) * k

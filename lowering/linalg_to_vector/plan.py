@@ -362,7 +362,11 @@ class Plan:
         for result in op.results:
             self._facts[result] = Facts(0 if free else cost, loads, free)
             if result not in self.materialised and self._needs_buffer(result, block, self._facts[result]):
-                self.materialised.add(result)
+                if result.type.has_static_shape:
+                    self.materialised.add(result)
+                # A slice of run-time size stays a part of what it is cut from.
+                elif (source := producer(op.operands[0])) is not None and self.inlines(source):
+                    self._materialise_late(source)
             if result in self.materialised:
                 self._check_facts(self._facts[result], epoch)
 

@@ -18,6 +18,7 @@ from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.math_to_arith import (
     bessel,
+    bessel_orders,
     directed,
     error_function,
     euclid,
@@ -111,6 +112,7 @@ _LIBRARY = {
     "ilogb": representation.ilogb,
     "j0": bessel.j0,
     "j1": bessel.j1,
+    "jn": bessel_orders.jn,
     "ldexp": representation.ldexp,
     "lgamma": gamma.lgamma,
     "logb": representation.logb,
@@ -120,6 +122,7 @@ _LIBRARY = {
     "normcdf": error_function.normcdf,
     "normcdfinv": error_function.normcdfinv,
     "rcbrt": power.rcbrt,
+    "remainder": remainder.remainder,
     "rhypot": euclid.rnorm,
     "rnorm3d": euclid.rnorm,
     "rnorm4d": euclid.rnorm,
@@ -127,6 +130,7 @@ _LIBRARY = {
     "tgamma": gamma.tgamma,
     "y0": bessel.y0,
     "y1": bessel.y1,
+    "yn": bessel_orders.yn,
 }
 
 
@@ -153,58 +157,7 @@ type: any type of the operands' shape.
 EXPANSIONS = MappingProxyType(_table(_FORMULAS) | {"arith.remf": _expansion(remainder.remf)})
 """Operation name -> fn(*operands, type=result type) -> value, or a tuple of values for math.sincos."""
 
-FAST__LIBRARY = {
-    "cospi": trigonometric.cospi,
-    "cyl_bessel_i0": bessel.cyl_bessel_i0,
-    "cyl_bessel_i1": bessel.cyl_bessel_i1,
-    "erfcinv": error_function.erfcinv,
-    "erfcx": error_function.erfcx,
-    "erfinv": error_function.erfinv,
-    "exp10": power.exp10,
-    "hypot": euclid.norm,
-    "ilogb": representation.ilogb,
-    "j0": bessel.j0,
-    "j1": bessel.j1,
-    "ldexp": representation.ldexp,
-    "lgamma": gamma.lgamma,
-    "logb": representation.logb,
-    "nextafter": representation.nextafter,
-    "norm3d": euclid.norm,
-    "norm4d": euclid.norm,
-    "normcdf": error_function.normcdf,
-    "normcdfinv": error_function.normcdfinv,
-    "rcbrt": power.rcbrt,
-    "rhypot": euclid.rnorm,
-    "rnorm3d": euclid.rnorm,
-    "rnorm4d": euclid.rnorm,
-    "sinpi": trigonometric.sinpi,
-    "tgamma": gamma.tgamma,
-    "y0": bessel.y0,
-    "y1": bessel.y1,
-}
-
-
-def _directed() -> dict[str, Callable]:
-    """Each operation in each direction: add_rz, add_rd, ..."""
-    operations = ("add", "sub", "mul", "div", "rcp", "sqrt", "fma", "narrow")
-    found = {}
-    for mode in ("rz", "rd", "ru"):
-        for name in operations:
-            found[f"{name}_{mode}"] = functools.partial(getattr(directed, name), mode=mode)
-        for signed in (True, False):
-            for to in ("f32", "f64"):
-                name = f"{'signed' if signed else 'unsigned'}_to_{to}_{mode}"
-                found[name] = functools.partial(directed.from_integer, to=to, mode=mode, signed=signed)
-    return found
-
-
-LIBRARY = MappingProxyType({n: _expansion(f) for n, f in (_LIBRARY | _directed()).items()})
-"""Functions that `math` has no operation for: name -> fn(*operands, type) -> value, as in `EXPANSIONS`.
-
-type: any type of the operands' shape.
-"""
-
-EXPANSIONS = MappingProxyType(_table(_FAST_FORMULAS))
+FAST_EXPANSIONS = MappingProxyType(_table(_FAST_FORMULAS))
 """Looser and quicker, on f32, f16 and bf16; the bounds stand beside each function."""
 
 

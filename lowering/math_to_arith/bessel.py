@@ -86,7 +86,7 @@ def _y(x: Expr, order: int) -> Expr:
 def y0(x: Expr) -> Expr:
     """Y0(x); -inf at 0, NaN below.
 
-    f64: the error is 6 ULP of the larger of |Y0(x)| and min(1, sqrt(2 / (pi x))).
+    f64: the error is 8 ULP of the larger of |Y0(x)| and min(1, sqrt(2 / (pi x))).
     f32: 2 ULP, except beside the zeros, where the error is that of f64.
     """
     return _y(x, 0)

@@ -138,7 +138,7 @@ def fma(a: Expr, b: Expr, c: Expr, mode: str) -> Expr:
     b_scaled = select(low, b * LIFT, select(high & ~(a.abs() > 1.0), b * 2.0**-100, b))
     c_scaled, t_scaled = (select(low, x * LIFT * LIFT, select(high, x * 2.0**-100, x)) for x in (c, t))
     p, p_low = two_product(a_scaled, b_scaled)
-    # Beside a large c the size of a tiny product does not matter, nor that of a tiny c beside a large product.
+    # Beside a large c the size of a tiny product does not matter, and the other way round.
     stand_in = p.const(2.0**-1000)
     beside = tiny & ~low
     nothing = a.eq(0.0) | b.eq(0.0)

@@ -5,9 +5,11 @@ computes with Python's operators; numbers beside it become constants of its shap
 Making an operation by name costs 1.3 us, a third of what the generated builders cost.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from vertebra.core.mlir import ir
+from vertebra.core.mlir import ir, scf, vector
 
 # Predicates of arith.cmpf: all false on NaN, except une.
 _CMPF = {"eq": 1, "gt": 2, "ge": 3, "lt": 4, "le": 5, "une": 13}
@@ -288,6 +290,37 @@ def select(condition: Expr, yes, no) -> Expr:
     return condition._make(
         "arith.select", *(x if isinstance(x, Expr) else kind.constant(x) for x in (yes, no)), kind=kind
     )
+
+
+def branch(condition: Expr, rare: Callable, common: Callable, *operands: Expr) -> tuple[Expr, ...]:
+    """rare(*operands) where `condition` holds in any lane of a vector, else common(*operands).
+
+    Both return tuples of values of the same kinds, `common` only has to be right where the condition
+    does not hold.  Scalars and tensors always take `rare`: a branch would keep loops over them from
+    becoming vector code.
+    """
+    value = condition.value
+    if not isinstance(value.type, ir.VectorType):
+        return rare(*operands)
+    if value.type.rank != 1:
+        flat = ir.VectorType.get([math.prod(value.type.shape)], condition.kind.element)
+        value = vector.shape_cast(flat, value)
+    any_lane = vector.reduction(condition.kind.element, vector.CombiningKind.OR, value)
+    chosen = ir.Operation.create("scf.if", results=[], operands=[any_lane], regions=2)
+    kinds: list[Kind] = []
+    for region, compute in zip(chosen.regions, (rare, common), strict=True):
+        shape = Shape(operands[0].value.type)  # constants made in one region are unknown outside
+        with ir.InsertionPoint(region.blocks.append()):
+            results = compute(*(wrap(x.value, shape) for x in operands))
+            scf.YieldOp([x.value for x in results])
+        kinds = [x.kind for x in results]
+    # The results' types are known only now.
+    final = ir.Operation.create("scf.if", results=[k.type for k in kinds], operands=[any_lane], regions=2)
+    for old, new in zip(chosen.regions, final.regions, strict=True):
+        old.blocks[0].append_to(new)
+    chosen.erase()
+    own = operands[0].kind.shape
+    return tuple(Expr(v, own.kind(k.name)) for v, k in zip(final.results, kinds, strict=True))
 
 
 def horner(x: Expr, coefficients: tuple[float, ...]) -> Expr:

@@ -4,7 +4,15 @@ import math
 
 from vertebra.lowering.math_to_arith.coefficients import ERF, ERF_TAIL, ERFC, EXP
 from vertebra.lowering.math_to_arith.coefficients_special import ERFCINV, ERFINV
-from vertebra.lowering.math_to_arith.emit import Expr, horner, power_of_two, scale, select, two_product, two_sum
+from vertebra.lowering.math_to_arith.emit import (
+    Expr,
+    horner,
+    power_of_two,
+    scale,
+    select,
+    two_product,
+    two_sum,
+)
 from vertebra.lowering.math_to_arith.exponential import exp_parts
 from vertebra.lowering.math_to_arith.logarithm import log
 

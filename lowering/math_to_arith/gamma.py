@@ -1,4 +1,4 @@
-"""The gamma function and its logarithm: Stirling's series from 3 on, with errors carried in a second double."""
+"""The gamma function and its logarithm: Stirling's series from 3 on, its errors in a second double."""
 
 from vertebra.lowering.math_to_arith.coefficients import EXP2
 from vertebra.lowering.math_to_arith.coefficients_special import LGAMMA, STIRLING

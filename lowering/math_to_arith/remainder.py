@@ -19,6 +19,20 @@ def remf(x: Expr, y: Expr) -> Expr:
     return _remainder(x, y, subnormals=True)
 
 
+def remainder(x: Expr, y: Expr) -> Expr:
+    """x - n * y, exactly, with n the integer nearest to x / y, ties to even, as C's remainder.
+
+    NaN where x is infinite or y is 0; x where y is infinite.
+    """
+    a, b = x.abs(), y.abs()
+    r = a._make("arith.remf", b + b)  # an even n is taken off
+    # b - r and r - b are exact where they matter.
+    above = r > b - r
+    r = select(above, r - b, r)
+    r = select(above & (r >= b - r), r - b, r)
+    return (r.bits() ^ (x.bits() & -1 << (x.format.bits - 1))).from_bits()
+
+
 def _remainder(x: Expr, y: Expr, *, subnormals: bool) -> Expr:
     """Long division of the significands, `_STEP` bits of the quotient at a time."""
     a, b = x.abs(), y.abs()
@@ -57,7 +71,7 @@ def _reduce(r: Expr, d: Expr, bits: Expr) -> Expr:
     form, most = d.format, bits.const(_STEP)
     # What the loop uses has to exist before it.
     bits.const(form.bias), bits.const(form.fraction_bits)
-    loop = scf.ForOp(_index(0), _largest(bits), _index(_STEP), [r.value, bits.value])
+    loop = scf.ForOp(index_constant(0), largest(bits), index_constant(_STEP), [r.value, bits.value])
     with ir.InsertionPoint(loop.body):
         r, bits = (Expr(v, x.kind) for v, x in zip(loop.inner_iter_args, (r, bits), strict=True))
         now = bits._make("arith.minsi", most)
@@ -67,15 +81,15 @@ def _reduce(r: Expr, d: Expr, bits: Expr) -> Expr:
     return Expr(loop.results[0], d.kind)
 
 
-def _index(number: int) -> ir.Value:
+def index_constant(number: int) -> ir.Value:
     return arith.ConstantOp(ir.IndexType.get(), number).result
 
 
-def _largest(bits: Expr) -> ir.Value:
+def largest(bits: Expr) -> ir.Value:
     """The largest element, or what none exceeds, as an index."""
     value = bits.value
     if isinstance(value.type, ir.RankedTensorType):
-        return _index(_MOST)
+        return index_constant(_MOST)
     if isinstance(value.type, ir.VectorType):
         if value.type.rank != 1:
             flat = ir.VectorType.get([math.prod(value.type.shape)], bits.kind.element)

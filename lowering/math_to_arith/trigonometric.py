@@ -11,6 +11,7 @@ from typing import NamedTuple
 from vertebra.lowering.math_to_arith.coefficients import COS, SIN
 from vertebra.lowering.math_to_arith.emit import (
     Expr,
+    branch,
     fast_two_sum,
     horner,
     round_product,
@@ -131,12 +132,30 @@ def _kernels(
     return r + tail, cos_1 + (((1.0 - cos_1) - half) + rest)
 
 
+# pi/2 in three parts for f32: n times the first two is exact inside a fused multiply-add.
+HALF_PI_F32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
+NEAR_F32 = 2.0**16  # up to here these parts are enough
+
+
+def _reduce_near(a: Expr) -> tuple[Expr, Expr]:
+    """r and the quadrant of an f32 |a| <= NEAR_F32, in f32 alone."""
+    k, n = round_product(a, 2 / 3.141592653589793)
+    for part in HALF_PI_F32:
+        a = k.fma(-part, a)
+    return a, n
+
+
+def _reduce_any(a: Expr) -> tuple[Expr, Expr]:
+    r, n = _reduce_f32(a)
+    return r.to("f32"), n
+
+
 def _sin_cos(x: Expr) -> tuple[Expr, Expr, Expr]:
     """sin and cos of r, and the quadrant of |x|."""
     a = x.abs()
     if x.kind.name == "f32":
-        r, n = _reduce_f32(a)
-        return *_kernels(r.to("f32"), None, SIN["f32"], COS["f32"]), n
+        r, n = branch(a >= NEAR_F32, _reduce_any, _reduce_near, a)
+        return *_kernels(r, None, SIN["f32"], COS["f32"]), n
     r, r_low, n = _reduce_f64(a)
     return *_kernels(r, r_low, SIN["f64"], COS["f64"]), n
 
@@ -212,15 +231,8 @@ def cospi(x: Expr) -> Expr:
     return select(value.eq(0.0), 0.0, value).to(x.kind.name)
 
 
-# pi/2 in three parts for f32: n times the first two is exact inside a fused multiply-add.
-HALF_PI_F32 = (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15)
-
-
 def _fast_parts(x: Expr) -> tuple[Expr, Expr, Expr]:
-    k, n = round_product(x, 2 / 3.141592653589793)
-    r = x
-    for part in HALF_PI_F32:
-        r = k.fma(-part, r)
+    r, n = _reduce_near(x)
     z = r * r
     s = (r * z).fma(horner(z, SIN["f32"]), r)
     c = z.fma(z.fma(horner(z, COS["f32"]), -0.5), 1.0)

@@ -7,7 +7,16 @@ from vertebra.core import abi
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply
 from vertebra.core.mlir import ir
-from vertebra.lowering.tt_to_linalg import conversion, dot, elementwise, irregular, messages, reduce, scaled_dot, shape
+from vertebra.lowering.tt_to_linalg import (
+    conversion,
+    dot,
+    elementwise,
+    irregular,
+    messages,
+    reduce,
+    scaled_dot,
+    shape,
+)
 
 PATTERNS = (
     *elementwise.PATTERNS,

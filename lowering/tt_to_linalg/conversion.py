@@ -76,13 +76,29 @@ def convert_float(x: ir.Value, to: ir.Type, rounding: str = "rtne") -> ir.Value:
     if is_float8(have):
         return convert_float(_decode(x, FORMATS[str(have)]), to, rounding)
     if is_float8(want):
-        single = convert_float(x, build.like(to, ir.F32Type.get()), rounding)
+        single = _to_single(x, build.like(to, ir.F32Type.get()), rounding)
         return _encode(single, to, FORMATS[str(want)], rounding)
     if want.width > have.width:
         return arith.extf(to, x)
     if want.width == have.width:  # f16 and bf16: through the type that holds both
         return convert_float(arith.extf(build.like(to, ir.F32Type.get()), x), to, rounding)
     return arith.truncf(to, x) if rounding == "rtne" else _truncate_towards_zero(x, to)
+
+
+def _to_single(x: ir.Value, to: ir.Type, rounding: str) -> ir.Value:
+    """f32 of `x` for another rounding after this one.
+
+    An f64 is rounded to odd: what is not exact gets a last bit of one, so that it is neither taken
+    for a number of the narrow format nor for the middle between two.
+    """
+    if build.element_of(x.type).width <= 32:
+        return convert_float(x, to)
+    rounded = _truncate_towards_zero(x, to)
+    if rounding == "rtz":
+        return rounded
+    bits = _integers(to, 32)
+    inexact = arith.cmpf(arith.CmpFPredicate.UNE, arith.extf(x.type, rounded), x)
+    return arith.bitcast(to, arith.ori(arith.bitcast(bits, rounded), arith.extui(bits, inexact)))
 
 
 def _truncate_towards_zero(x: ir.Value, to: ir.Type) -> ir.Value:

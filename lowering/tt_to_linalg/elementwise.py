@@ -8,7 +8,8 @@ from vertebra.core.mlir import arith, ir
 from vertebra.core.mlir import math as math_dialect
 from vertebra.dialects import tt, ttg
 from vertebra.lowering.tt_to_linalg import build
-from vertebra.lowering.tt_to_linalg.libdevice import FUNCTIONS, base_name, high_product
+from vertebra.lowering.tt_to_linalg.libdevice import FUNCTIONS, find_function
+from vertebra.lowering.tt_to_linalg.libdevice_integers import high_product
 from vertebra.lowering.tt_to_linalg.shape import is_value, reshape
 
 
@@ -47,7 +48,7 @@ def mulhiui_to_muli(op):
 def extern_elementwise_to_math(op):
     """A call of a libdevice function, whoever's: the function's name says what it computes."""
     symbol = op.symbol.value
-    compute = FUNCTIONS.get(base_name(symbol))
+    compute = find_function(symbol)
     if compute is None:
         raise CompileError(
             f"the external function {symbol} is not supported",
@@ -81,9 +82,7 @@ def map_elementwise_to_generic(op):
     parts = [_column(source, place) for source in grouped for place in range(pack)]
     flat = [build.tensor_type([count // pack], t.element_type) for t in types for _ in range(pack)]
     columns = build.map_block(block, parts, flat)
-    return [
-        reshape(_beside_each_other(columns[i * pack : (i + 1) * pack]), shape) for i in range(len(types))
-    ]
+    return [reshape(_beside_each_other(columns[i * pack : (i + 1) * pack]), shape) for i in range(len(types))]
 
 
 def _column(source, place: int):
@@ -109,7 +108,7 @@ def _beside_each_other(columns: list):
 
 @pattern(tt.ElementwiseInlineAsmOp)
 def inline_asm_is_refused(op):
-    """All but the instructions by which a kernel on a GPU waits for the one before it, which has ended here."""
+    """All but the instructions by which a kernel on a GPU waits for the one before: that has ended here."""
     if op.attributes["asm_string"].value.lstrip().startswith("griddepcontrol."):
         return [build.constant(r.type, 0) for r in op.results]
     raise CompileError(

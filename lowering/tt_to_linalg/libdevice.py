@@ -4,27 +4,57 @@ FUNCTIONS: name without prefix and type suffix -> builder(result type, *operands
 """
 
 import re
+from collections.abc import Callable
 
-from vertebra.core.mlir import arith, math
-from vertebra.lowering.tt_to_linalg import build
+from vertebra.core.mlir import arith, ir, math
+from vertebra.lowering.math_to_arith import FAST_EXPANSIONS, LIBRARY
+from vertebra.lowering.tt_to_linalg import build, libdevice_integers
 
 _PREFIX = re.compile(r"^(__nv_|__ocml_)")
-_SUFFIX = re.compile(r"_(f32|f64|f16|rn)$")
+_SUFFIX = re.compile(r"_(f32|f64|f16)$")
+_FAST = "fast_"
+# A name's ending that says no more than the operand's type does.
+_TYPES = ("f", "d", "ll")
 
 
-def base_name(symbol: str) -> str:
-    """'__nv_expf' -> 'exp', '__ocml_exp_f32' -> 'exp'; other spellings as they are."""
+def find_function(symbol: str) -> Callable | None:
+    """The builder for '__nv_expf', '__ocml_exp_f32' or such, or None for a function that is unknown."""
     name = _SUFFIX.sub("", _PREFIX.sub("", symbol))
-    name = name.removeprefix("fast_")
-    if name not in FUNCTIONS and name[:-1] in FUNCTIONS and name[-1] in "fd":
-        return name[:-1]
-    if name not in FUNCTIONS and name.removesuffix("ll") in FUNCTIONS:
-        return name.removesuffix("ll")
-    return name
+    compute = _find(name.removeprefix(_FAST))
+    if compute is None or not name.startswith(_FAST):
+        return compute
+    return lambda result, *operands: _approximate(compute(result, *operands))
+
+
+def _find(name: str) -> Callable | None:
+    nearest = name.removesuffix("_rn")  # as everything is rounded
+    spellings = [name, nearest]
+    spellings += [spelling.removesuffix(ending) for spelling in spellings for ending in _TYPES]
+    return next((FUNCTIONS[s] for s in spellings if s in FUNCTIONS), None)
+
+
+def _approximate(value: ir.Value) -> ir.Value:
+    """`value`, by the quicker variant of its function where there is one."""
+    if value.owner.name in FAST_EXPANSIONS:
+        value.owner.attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<afn>")
+    return value
 
 
 def _one(build_op):
     return lambda result, *operands: build_op(*operands)
+
+
+def _formula(name: str) -> Callable:
+    """A function of `LIBRARY`: a loop over the elements, since tensors of every step would be kept."""
+    compute = LIBRARY[name]
+
+    def build_op(result, *operands):
+        if not isinstance(result, ir.RankedTensorType):
+            return compute(*operands, type=operands[0].type)
+        maps = [build.identity_map(len(result.shape))] * len(operands)
+        return build.generic(result, operands, maps, lambda *x: compute(*x, type=x[0].type))
+
+    return build_op
 
 
 def _to_flag(result, condition):
@@ -47,10 +77,7 @@ def _signbit(result, x):
     width = build.element_of(x.type).width
     bits = build.like(x.type, build.integer(width))
     sign = arith.shrui(arith.bitcast(bits, x), build.constant(bits, width - 1))
-    have, want = width, build.element_of(result).width
-    if have == want:
-        return sign
-    return arith.trunci(result, sign) if have > want else arith.extui(result, sign)
+    return libdevice_integers.resize(result, sign)
 
 
 def _fdim(result, x, y):
@@ -64,52 +91,34 @@ def _saturate(result, x):
     return arith.minnumf(arith.maxnumf(x, build.constant(x.type, 0.0)), build.constant(x.type, 1.0))
 
 
-def _hypot(result, x, y):
-    """sqrt(x*x + y*y) without overflow on the way: the larger one is factored out."""
-    x, y = math.absf(x), math.absf(y)
-    large, small = arith.maximumf(x, y), arith.minimumf(x, y)
-    ratio = arith.divf(small, large)
-    root = math.sqrt(math.fma(ratio, ratio, build.constant(x.type, 1.0)))
-    # 0/0 and inf/inf are no numbers; the larger one is the answer there, also next to a NaN.
-    infinite = arith.cmpf(arith.CmpFPredicate.OEQ, arith.maxnumf(x, y), build.constant(x.type, float("inf")))
-    zero = arith.cmpf(arith.CmpFPredicate.OEQ, large, build.constant(x.type, 0.0))
-    length = arith.select(zero, large, arith.mulf(large, root))
-    return arith.select(infinite, arith.maxnumf(x, y), length)
-
-
-def _to_integer(result, x):
-    return arith.fptosi(result, math.roundeven(x))
-
-
 def _reciprocal(result, x):
     return arith.divf(build.constant(x.type, 1.0), x)
 
 
-def _find_first_set(result, x):
-    """One plus the place of the lowest set bit, 0 where there is none."""
-    place = arith.addi(math.cttz(x), build.constant(x.type, 1))
-    found = arith.cmpi(arith.CmpIPredicate.ne, x, build.constant(x.type, 0))
-    return _resize(result, arith.select(found, place, build.constant(x.type, 0)))
+def _reciprocal_high(result, x):
+    """The upper word of 1 / x, the lower one 0: an approximation to 2**-20."""
+    bits = build.like(x.type, build.integer(64))
+    quotient = arith.bitcast(bits, _reciprocal(result, x))
+    return arith.bitcast(result, arith.andi(quotient, build.constant(bits, -1 << 32)))
 
 
-def _resize(result, x):
-    have, want = build.element_of(x.type).width, build.element_of(result).width
-    if have == want:
-        return x
-    return arith.trunci(result, x) if have > want else arith.extui(result, x)
-
-
-def high_product(x, y, extend):
-    """The upper half of x * y, both brought to twice their width by `extend`."""
-    width = build.element_of(x.type).width
-    wide = build.like(x.type, build.integer(2 * width))
-    product = arith.muli(extend(wide, x), extend(wide, y))
-    return arith.trunci(x.type, arith.shrui(product, build.constant(wide, width)))
+def _directed() -> dict[str, Callable]:
+    """The operations that round in a direction of their own, in libdevice's spelling."""
+    found = {}
+    for mode in ("rz", "rd", "ru"):
+        for name in ("add", "sub", "mul", "div", "rcp", "sqrt"):
+            found[f"f{name}_{mode}"] = found[f"d{name}_{mode}"] = _formula(f"{name}_{mode}")
+        found[f"fma_{mode}"] = found[f"fmaf_{mode}"] = _formula(f"fma_{mode}")
+        found[f"double2float_{mode}"] = _formula(f"narrow_{mode}")
+        for spelling, sign in (("", "signed"), ("u", "unsigned")):
+            for to, element in (("float", "f32"), ("double", "f64")):
+                conversion = _formula(f"{sign}_to_{element}_{mode}")
+                for kind in (f"{spelling}int", f"{spelling}ll"):
+                    found[f"{kind}2{to}_{mode}"] = conversion
+    return found
 
 
 FUNCTIONS = {
-    "abs": _one(math.absi),
-    "llabs": _one(math.absi),
     "fabs": _one(math.absf),
     "acos": _one(math.acos),
     "acosh": _one(math.acosh),
@@ -127,7 +136,6 @@ FUNCTIONS = {
     "erfc": _one(math.erfc),
     "exp": _one(math.exp),
     "exp2": _one(math.exp2),
-    "exp10": lambda result, x: math.powf(build.constant(x.type, 10.0), x),
     "expm1": _one(math.expm1),
     "floor": _one(math.floor),
     "fma": _one(math.fma),
@@ -135,7 +143,6 @@ FUNCTIONS = {
     "fmin": _one(arith.minnumf),
     "fmod": _one(arith.remf),
     "fdim": _fdim,
-    "hypot": _hypot,
     "log": _one(math.log),
     "log10": _one(math.log10),
     "log1p": _one(math.log1p),
@@ -166,41 +173,16 @@ FUNCTIONS = {
     "fdividef": _one(arith.divf),
     "frcp": _reciprocal,
     "drcp": _reciprocal,
+    "rcp64h": _reciprocal_high,
     "saturate": _saturate,
     "isnan": _is_nan,
     "isinf": _compare_with_infinity(arith.CmpFPredicate.OEQ),
     "isfinite": _compare_with_infinity(arith.CmpFPredicate.OLT),
     "finite": _compare_with_infinity(arith.CmpFPredicate.OLT),
     "signbit": _signbit,
-    "clz": lambda result, x: _resize(result, math.ctlz(x)),
-    "popc": lambda result, x: _resize(result, math.ctpop(x)),
-    "ffs": _find_first_set,
-    "float_as_int": arith.bitcast,
-    "float_as_uint": arith.bitcast,
-    "int_as_float": arith.bitcast,
-    "uint_as_float": arith.bitcast,
-    "double_as_longlong": arith.bitcast,
-    "longlong_as_double": arith.bitcast,
-    "float2int_rz": arith.fptosi,
-    "float2uint_rz": arith.fptoui,
-    "float2ll_rz": arith.fptosi,
-    "double2int_rz": arith.fptosi,
-    "double2ll_rz": arith.fptosi,
-    "int2float": arith.sitofp,
-    "int2double": arith.sitofp,
-    "ll2float": arith.sitofp,
-    "ll2double": arith.sitofp,
-    "uint2float": arith.uitofp,
-    "uint2double": arith.uitofp,
     "double2float": arith.truncf,
-    "llrint": _to_integer,
-    "float2int": _to_integer,
-    "float2ll": _to_integer,
-    "double2int": _to_integer,
-    "double2ll": _to_integer,
-    "llround": lambda result, x: arith.fptosi(result, math.round(x)),
-    "mulhi": lambda result, x, y: high_product(x, y, arith.extsi),
-    "umulhi": lambda result, x, y: high_product(x, y, arith.extui),
-    "mul64hi": lambda result, x, y: high_product(x, y, arith.extsi),
-    "umul64hi": lambda result, x, y: high_product(x, y, arith.extui),
+    "scalbn": _formula("ldexp"),
+    **{name: _formula(name) for name in LIBRARY if not name.endswith(("_rz", "_rd", "_ru"))},
+    **_directed(),
+    **libdevice_integers.FUNCTIONS,
 }

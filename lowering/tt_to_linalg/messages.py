@@ -121,14 +121,11 @@ def _program(op) -> list[ir.Value]:
 
 def _address(op, data: bytes) -> ir.Value:
     """The address, as i64, of a constant that holds `data`."""
-    module = _function(op.operation).parent
+    block = _function(op.operation).parent.regions[0].blocks[0]
     kind = ir.MemRefType.get([len(data)], build.integer(8))
-    taken = {o.attributes["sym_name"].value for o in module.regions[0].blocks[0].operations}
-    name = next(n for i in range(len(taken) + 1) if (n := f"vertebra_text_{i}") not in taken)
-    numbers = ir.DenseElementsAttr.get(
-        memoryview(bytes(data)), type=build.integer(8), shape=[len(data)]
-    )
-    with ir.InsertionPoint(module.regions[0].blocks[0]):
+    name = f"vertebra_text_{len(block.operations)}"  # the module only grows here
+    numbers = ir.DenseElementsAttr.get(memoryview(data), type=build.integer(8), shape=[len(data)])
+    with ir.InsertionPoint(block):
         memref.GlobalOp(
             name, ir.TypeAttr.get(kind), sym_visibility="private", initial_value=numbers, constant=True
         )
@@ -139,8 +136,9 @@ def _address(op, data: bytes) -> ir.Value:
 def _call(op, name: str, operands: list[ir.Value]) -> None:
     """Calls a service, which is declared when it is first needed."""
     block = _function(op.operation).parent.regions[0].blocks[0]
-    if not any("sym_name" in o.attributes and o.attributes["sym_name"].value == name for o in block.operations):
-        with ir.InsertionPoint(block):
+    declared = (o.attributes["sym_name"].value for o in block.operations if "sym_name" in o.attributes)
+    if name not in declared:
+        with ir.InsertionPoint.at_block_begin(block):  # where the next call finds it at once
             func.FuncOp(name, ([o.type for o in operands], []), visibility="private")
     func.CallOp([], name, operands)
 

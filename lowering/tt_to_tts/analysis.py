@@ -83,13 +83,17 @@ class Analysis:
     def _find(self, value: ir.Value, unsigned: bool) -> State:
         owner = value.owner
         if isinstance(owner, ir.Block):
-            return self.merges(self, value) or self.opaque(value, unsigned)
+            return self._merged(value, unsigned) or self.opaque(value, unsigned)
         op = owner.operation
         rule = _RULES.get(op.name)
         found = rule(self, op, value, unsigned) if rule else None
         if found is None and op.name.startswith("scf."):
-            found = self.merges(self, value)
+            found = self._merged(value, unsigned)
         return found or self.opaque(value, unsigned)
+
+    def _merged(self, value: ir.Value, unsigned: bool) -> State | None:
+        """What control flow merges is found with signs: what it is without them is not known."""
+        return None if unsigned else self.merges(self, value)
 
     def _view(self, op, form: Form, shape: tuple[int, ...], mapped: Form | None) -> Form:
         """What a shape operation makes of `form`; `mapped` where the dimensions' terms have followed."""

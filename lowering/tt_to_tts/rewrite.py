@@ -316,6 +316,8 @@ class Rewriter:
             what = "fadd"
         elif isinstance(element, ir.FloatType):
             raise CompileError(f"tt.descriptor_reduce {what} of {element}", at=op, fix="use integers, or add")
+        elif what in ("min", "max") and view.desc.type.is_unsigned:
+            what = f"u{what}"
         value = self._in_shape(op, view.src, access)
         pointers, _ = self._tensor(op, access.pointers, element)
         operands = [pointers, value]
@@ -355,7 +357,7 @@ class Rewriter:
             op.operands[0] = self._pointer(op, access.pointers, kind)
 
 
-_RMW = {"and": 1, "or": 2, "xor": 3, "add": 4, "fadd": 5, "max": 6, "min": 7}
+_RMW = {"and": 1, "or": 2, "xor": 3, "add": 4, "fadd": 5, "max": 6, "min": 7, "umax": 8, "umin": 9}
 # Operations without a place for pointers, and those that are part of pointer arithmetic.
 _PLAIN = frozenset(("arith.constant", "tt.return", "tt.get_program_id", "arith.addi", "arith.muli"))
 _FOLLOWED = (

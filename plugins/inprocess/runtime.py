@@ -37,8 +37,7 @@ def _pool() -> ctypes.CDLL:
         headers=[native / "pool.h", native / "services.h"],
         flags=["-lpthread"],
     )
-    # Global, so that kernels which the system's loader loads find the services.
-    library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+    library = ctypes.CDLL(str(path))
     library.vertebra_launch_request.argtypes = (ctypes.c_char_p,)
     library.vertebra_launch_request.restype = ctypes.c_int
     library.vertebra_failure.restype = ctypes.c_char_p
@@ -86,6 +85,7 @@ def _jit(binary: Binary) -> tuple[int, object]:
 
 def _dlopen(binary: Binary) -> tuple[int, object]:
     """(address, what keeps it alive)"""
+    ctypes.CDLL(_pool()._name, ctypes.RTLD_GLOBAL)  # where the loader looks for the services
     shared = toolchain.link_shared([binary.object], binary.core)
     with tempfile.NamedTemporaryFile(suffix=".so") as file:
         file.write(shared)
@@ -101,7 +101,6 @@ class InProcessKernel:
     def __init__(self, binary: Binary):
         self.name = binary.name
         others = elf.undefined_symbols(binary.object).difference(abi.UNDEFINED_ALLOWED)
-        _pool()  # before the kernel, which may need it
         load = _jit if platform.machine() in _JIT_ARCHS and not others else _dlopen
         self.address, self._owner = load(binary)
         if not self.address:

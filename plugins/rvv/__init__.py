@@ -19,7 +19,9 @@ def _core(name: str, *, features: tuple[str, ...], arithmetic: frozenset[str], i
         isa=isa,
         cpu="generic-rv64",
         features=features,
-        vector=VectorUnit(256, registers=32, group=4, arithmetic=arithmetic, conversion=arithmetic),
+        vector=VectorUnit(
+            256, registers=32, group=4, arithmetic=arithmetic, conversion=arithmetic, reach=2048
+        ),
         **fields,
     )
 

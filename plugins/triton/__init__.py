@@ -7,12 +7,21 @@ This module imports neither Triton nor torch.
 import sys
 
 from vertebra.core.hooks import hookimpl
+from vertebra.core.target import Lowering, Phase
 from vertebra.plugins.triton import command
 
 
 @hookimpl
 def vertebra_commands():
     return [command.COMMAND]
+
+
+@hookimpl
+def vertebra_lowerings():
+    """What builtins of the language modules left has to be there before any dialect's own step."""
+    from vertebra.lowering.calls_to_dialects import calls_to_dialects
+
+    return [Lowering("calls-to-dialects", Phase.STRUCTURE - 2, calls_to_dialects)]
 
 
 @hookimpl

@@ -13,12 +13,16 @@ from triton.backends.compiler import BaseBackend, GPUTarget
 from vertebra.core import cache, hooks
 from vertebra.core.select import find_core
 from vertebra.core.target import Core
+from vertebra.plugins.triton import imports
 from vertebra.plugins.triton.options import VertebraOptions, parse_options
 
 BACKEND = "vertebra"
 BINARY = "vbin"  # the last stage, and the suffix of its files in Triton's cache
 _LOCATION = re.compile(r'(loc\("(?:[^"\\]|\\.)*":\d+:)(\d+)\)')
 _FLOATS = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
+
+
+imports.install()
 
 
 def target_for(core: Core) -> GPUTarget:
@@ -161,7 +165,9 @@ class VertebraBackend(BaseBackend):
 
     def get_module_map(self) -> dict:
         """Interface module -> its implementation for this back end."""
-        return {}
+        from vertebra.plugins.triton import libdevice
+
+        return {"triton.language.extra.libdevice": libdevice}
 
     def load_dialects(self, context) -> None:
         """Triton's own dialects suffice."""

@@ -136,6 +136,21 @@ def zigzag_reference(x, out, steps, **_):
 
 
 @triton.jit
+def before_the_start(x, out, n, AT: tl.constexpr, B: tl.constexpr):
+    """A block that begins before its array, by a number that the compiler knows."""
+    source = tl.make_block_ptr(x, (n,), (1,), (AT,), (B,), (0,))
+    tl.store(out + tl.arange(0, B), tl.load(source, boundary_check=(0,), padding_option="zero"))
+    target = tl.make_block_ptr(out + B, (n,), (1,), (AT,), (B,), (0,))
+    tl.store(target, tl.load(source, boundary_check=(0,), padding_option="nan"), boundary_check=(0,))
+
+
+def before_the_start_reference(x, out, AT, **_):
+    out[0, :-AT], out[0, -AT:] = 0, x[: out.shape[1] + AT]
+    out[1, : out.shape[1] + AT] = out[0, -AT:]
+    return {"out": out}
+
+
+@triton.jit
 def descriptor_copy(x, out, m, n, xm, om, row, column, BM: tl.constexpr, BN: tl.constexpr):
     """Tensor descriptors check every dimension, on loads and on stores."""
     source = tl.make_tensor_descriptor(x, [m, n], [xm, 1], [BM, BN])
@@ -239,6 +254,17 @@ CASES = [
         expect=zigzag_reference,
         ulps=8,
         atol=1e-5,
+    ),
+    *(
+        Case(
+            id=f"block-starts-at-{at}",
+            kernel=before_the_start,
+            args={"x": normal("f32", 16), "out": output("f32", 2, 16), "n": 16},
+            meta={"AT": at, "B": 16},
+            expect=lambda at=at, **given: before_the_start_reference(AT=at, **given),
+            ulps=0,
+        )
+        for at in (-1, -3)
     ),
     Case(
         id="block-matmul",

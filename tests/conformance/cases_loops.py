@@ -85,6 +85,26 @@ def carried_reference(x, out, n, steps, **_):
 
 
 @triton.jit
+def carried_unsigned(x, out, n, BLOCK: tl.constexpr):
+    """Loops that carry offsets and numbers without sign, extended by zeros where they are used."""
+    i = tl.arange(0, BLOCK)
+    offsets = (i + 2).to(tl.uint32)
+    wrapped = (i - 5).to(tl.uint32).to(tl.int64)
+    for _ in range(n):
+        tl.store(out + offsets.to(tl.int64), tl.load(x + (offsets - 1).to(tl.int64)) + 1)
+        offsets += 1
+        wrapped = (wrapped.to(tl.uint32) + 3).to(tl.int64)
+    tl.store(out + 2 * BLOCK + i, wrapped)
+
+
+def carried_unsigned_reference(x, out, n, **_):
+    block = out.size // 3
+    out[2 : 1 + block + n] = x[1 : block + n] + 1
+    out[2 * block :] = (np.arange(block) - 5 + 3 * n) % 2**32
+    return {"out": out}
+
+
+@triton.jit
 def ping_pong(a, b, steps, BLOCK: tl.constexpr):
     """Two pointers that change places in every step."""
     i = tl.arange(0, BLOCK)
@@ -227,6 +247,16 @@ CASES = [
         expect=carried_reference,
         ulps=8,
         atol=1e-5,
+    ),
+    *(
+        Case(
+            id=f"loop-carries-unsigned-{n}",
+            kernel=carried_unsigned,
+            args={"x": integers("i64", 40, low=-9, high=9), "out": output("i64", 48), "n": n},
+            meta={"BLOCK": 16},
+            expect=carried_unsigned_reference,
+        )
+        for n in (1, 3)
     ),
     *(
         Case(

@@ -86,6 +86,24 @@ def rounded(x, y, z, out, n, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def quotients(x, y, out, n, BLOCK: tl.constexpr):
+    """Rows of out: fdiv, x / y, abs(x), rsqrt(abs(y)), tanh by sigmoid."""
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < n
+    a = tl.load(x + i, mask=mask)
+    b = tl.load(y + i, mask=mask, other=1.0)
+    tl.store(out + i, tl.fdiv(a, b), mask=mask)
+    tl.store(out + n + i, a / b, mask=mask)
+    tl.store(out + 2 * n + i, tl.abs(a), mask=mask)
+    tl.store(out + 3 * n + i, tl.rsqrt(tl.abs(b)), mask=mask)
+    tl.store(out + 4 * n + i, 2 * tl.sigmoid(2 * a) - 1, mask=mask)
+
+
+def quotients_reference(x, y, **_):
+    return {"out": np.stack([x / y, x / y, np.abs(x), 1 / np.sqrt(np.abs(y)), np.tanh(x)])}
+
+
+@triton.jit
 def high_product(x, y, out, n, BLOCK: tl.constexpr):
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = i < n
@@ -96,6 +114,14 @@ def high_product_reference(x, y, **_):
     bits = 8 * x.dtype.itemsize
     product = x.astype(object) * y.astype(object)
     return {"out": np.array([int(p) >> bits for p in product], x.dtype)}
+
+
+def edges(dtype: str) -> list[float]:
+    """Zeros, infinities, NaN, the ends of the ranges, and numbers about which functions change their form."""
+    info = np.finfo(dtype.replace("f", "float"))
+    positive = [0, 1, 0.5, 2, 700, 88, 104, 1e4, 7e4, 1e30, info.tiny, info.smallest_subnormal, info.max]
+    positive += [info.tiny / 4, np.inf, 1 + info.eps, 1 - info.epsneg, np.pi / 2, np.pi, 11 * np.pi / 2]
+    return [*positive, *(-v for v in positive), np.nan]
 
 
 CASES = [
@@ -126,6 +152,29 @@ CASES = [
             ulps=4,
         )
         for d in ("f32", "f64")
+    ),
+    *(
+        elementwise(
+            f"{name}-edges-{d}", kernel, reference, {"x": given(d, np.resize(edges(d), N))}, rows, d, ulps=2
+        )
+        for name, kernel, reference, rows in (
+            ("math", unary, unary_reference, 8),
+            ("math-positive", unary_positive, unary_positive_reference, 4),
+        )
+        for d in ("f32", "f64")
+    ),
+    *(
+        elementwise(
+            f"quotients-{d}",
+            quotients,
+            quotients_reference,
+            {"x": normal(d, N), "y": given(d, np.resize(edges(d), N))},
+            5,
+            d,
+            ulps=2,
+            atol=atol,
+        )
+        for d, atol in (("f32", 2e-7), ("f64", 4e-16))
     ),
     elementwise(
         "round-to-nearest-f32",

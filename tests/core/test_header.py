@@ -104,3 +104,25 @@ def test_kernel_without_arguments(tmp_path):
     library = ctypes.CDLL(str(compile_c(tmp_path, "c", source)))
     assert library.go() == 0
     assert ctypes.c_int64.in_dll(library, "ran").value == 7
+
+
+def test_the_services_are_declared_where_the_kernel_calls_them(tmp_path):
+    (tmp_path / "k.h").write_text(header("k", (), (), 0, "host", serviced=True))
+    # Hidden: this process may have services of its own, which the loader would take instead.
+    source = """#include <stdint.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #pragma GCC visibility push(hidden)
+        #include "k.h"
+        #pragma GCC visibility pop
+        int32_t failed;
+        void vertebra_print(const char *t, int32_t x, int32_t y, int32_t z, int64_t e, uint64_t v)
+        { (void)t; (void)x; (void)y; (void)z; (void)e; (void)v; }
+        void vertebra_fail(const char *t, int32_t x, int32_t y, int32_t z) { (void)t; failed = x + y + z; }
+        void k(const uint64_t *a, void *s, int64_t b, int64_t e, int32_t x, int32_t y, int32_t z)
+        { (void)a; (void)s; (void)b; (void)e; vertebra_fail("", x, y, z); }
+        int go(void) { struct k_args a = {0}; return k_run(&a, 7, 2, 1); }
+    """
+    library = ctypes.CDLL(str(compile_c(tmp_path, "c", source)))
+    assert library.go() == 0
+    assert ctypes.c_int32.in_dll(library, "failed").value == 10

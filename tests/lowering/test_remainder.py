@@ -1,6 +1,7 @@
 """`arith.remf` against NumPy's fmod, bit for bit."""
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,8 @@ import pytest
 from vertebra.core.mlir import ir
 from vertebra.lowering.math_to_arith import expand_math
 
-_SPEC = importlib.util.spec_from_file_location(
-    "math_ulp", Path(__file__).parents[2] / "benchmarks" / "math_ulp.py"
-)
-math_ulp = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(math_ulp)
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+math_ulp = importlib.import_module("math_ulp")
 
 COUNT = 1 << 12
 WORDS = {np.float32: np.uint32, np.float64: np.uint64}

@@ -221,3 +221,35 @@ class TestStorage:
     def test_address_has_no_extent(self):
         with pytest.raises(LaunchError, match="not how long it is"):
             storage_of(1234)
+
+
+SERVICES = """
+void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t element, uint64_t value);
+void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
+"""
+# Numbers of a 12x2x100 tensor, as one operand of two in hexadecimal; then the last program fails.
+SERVED = """
+static const char what[] = " v: \\0x\\004\\003\\014\\0\\0\\0\\002\\0\\0\\0\\144\\0\\0\\0";
+for (int64_t p = begin; p < end; p++) {
+    if (p == gx - 1) vertebra_fail("enough", (int32_t)p, 0, 0);
+    vertebra_print(what, (int32_t)p, 0, 0, 11 * 200 + 100 + p, 0xAB);
+    ((int32_t *)a[0])[p] = 1;
+}
+"""
+
+
+@pytest.mark.parametrize("loader", ["jit", "system"])
+@pytest.mark.parametrize("threads", ["1", "4"])
+def test_kernels_are_served(loader, threads, monkeypatch, capsys):
+    monkeypatch.setenv("VERTEBRA_NUM_THREADS", threads)
+    if loader == "system":
+        monkeypatch.setattr(runtime, "_JIT_ARCHS", ())
+    source = f"{HEAD}{SERVICES}void kernel{PARAMETERS} {{ {SERVED} }}"
+    obj = toolchain.compile_source(source, triple=HOST.triple, flags=["-fPIC"])
+    kernel = RUNTIME.load(Binary("kernel", obj, 256, ("*i32",), HOST))
+    ran = np.zeros(3, np.int32)
+    with pytest.raises(LaunchError, match=r"kernel kernel on grid \(3, 1, 1\): program \(2, 0, 0\): enough$"):
+        kernel.launch((3, 1, 1), (ran,))
+    expected = [f"pid ({p}, 0, 0) idx (11, 1, {p:2}) v: 0x00ab" for p in (0, 1) if ran[p]]
+    assert sorted(capsys.readouterr().out.splitlines()) == expected
+    assert threads == "4" or ran.tolist() == [1, 1, 0]

@@ -167,6 +167,17 @@ def store(builder: Builder, array: str, value: Variable) -> None:
     builder.write(f"tl.store({array} + {offsets}, {text}{rest})")
 
 
+def atomic(builder: Builder, array: str, value: Variable) -> None:
+    """Changes each place at most once, so that the result is known."""
+    dtype = builder.dtype_of(array)
+    kinds = {"i32": ("add", "max", "min", "xor", "xchg"), "i64": ("add", "xor"), "u32": ("max", "add")}
+    kind = builder.choose(kinds.get(dtype, ("add",)))
+    offsets, mask = offsets_for(builder, array, value.shape, True)
+    rest = "" if mask is None else f", mask={mask}"
+    text = value.name if value.dtype == dtype else f"{value.name}.to({spelt(dtype)})"
+    builder.let(f"tl.atomic_{kind}({array} + {offsets}, {text}{rest})", dtype, value.shape)
+
+
 def _boundary(checked) -> str:
     return f", boundary_check=({''.join(f'{d}, ' for d in checked)})" if checked else ""
 
@@ -186,14 +197,11 @@ def block_pointer(builder: Builder, array: str, shape) -> tuple[str, list[int]]:
         step *= extents[d]
     offsets = [builder.number(-2, 3) if builder.chance(30) else 0 for _ in shape]
     always = builder.chance(30)
-    checked = [
-        d for d in range(rank) if always or offsets[d] < 0 or offsets[d] + shape[d] > extents[d]
-    ]
+    checked = [d for d in range(rank) if always or offsets[d] < 0 or offsets[d] + shape[d] > extents[d]]
     texts = [", ".join(builder.scalar(v, 25) for v in vs) + "," for vs in (extents, strides, offsets)]
     name = builder.fresh("b")
-    builder.write(
-        f"{name} = tl.make_block_ptr({array}, ({texts[0]}), ({texts[1]}), ({texts[2]}), {tuple(shape)}, {tuple(order)})"
-    )
+    where = ", ".join(f"({text})" for text in texts)
+    builder.write(f"{name} = tl.make_block_ptr({array}, {where}, {tuple(shape)}, {tuple(order)})")
     return name, checked
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import GUARD, GUARD_BYTE, STORAGE
 from .language import namespace
 from .memory import Buffer, Pointer
-from .numbers import Tensor, is_float, loaded, to_precision
+from .numbers import Tensor, is_float, loaded
 from .program import Program
 
 _HEAD = "import triton\nimport triton.language as tl\n\n\n"
@@ -19,9 +19,7 @@ def reference(program: Program) -> dict[str, Buffer]:
 
     Raises OutOfBounds or Undecided where the kernel has no definite meaning.
     """
-    buffers = {
-        name: Buffer(program.regions[name].dtype, data) for name, data in program.initial().items()
-    }
+    buffers = {name: Buffer(program.regions[name].dtype, data) for name, data in program.initial().items()}
     code = compile(program.text, "<random kernel>", "exec")
     for p in range(program.programs):
         names = namespace(p, program.programs)
@@ -93,6 +91,3 @@ def differences(program: Program, want: dict[str, Buffer], got: dict[str, np.nda
                 f"({(~fine).sum()} of {fine.size})"
             )
     return lines
-
-
-__all__ = ["differences", "load_kernel", "reference", "run", "to_precision"]

@@ -4,11 +4,11 @@ import contextlib
 
 from hypothesis import strategies as st
 
-from .accesses import affine, constant, load, store
+from .accesses import affine, atomic, constant, load, store
 from .operations import HELPERS, OPERATIONS
 from .program import NUMBERS, Builder, Program, Variable, spelt
 
-_SIZES = (16, 8, 4, 32, 2, 64, 1, 128)
+_SIZES = (16, 8, 4, 32, 2, 64, 1, 128, 256)
 _LEAST = ("f32", "i32", "f32", "f16", "i8", "f64", "u8", "i64", "bf16", "i16", "u32", "u16", "u64")
 
 
@@ -16,13 +16,14 @@ _LEAST = ("f32", "i32", "f32", "f16", "i8", "f64", "u8", "i64", "bf16", "i16", "
 def block(builder: Builder):
     """The lines of a block, with a scope of their own; never empty."""
     scope, builder.scope = builder.scope, list(builder.scope)
+    views = dict(builder.views)
     builder.depth += 1
     start = len(builder.lines)
     yield
     if len(builder.lines) == start:
         builder.write("pass")
     builder.depth -= 1
-    builder.scope = scope
+    builder.scope, builder.views = scope, views
 
 
 def shape_of(builder: Builder) -> tuple[int, ...]:
@@ -57,8 +58,11 @@ def operation(builder: Builder) -> None:
 
 
 def memory_access(builder: Builder) -> None:
-    array = builder.choose(builder.arrays)
+    array = builder.choose(builder.places())
     value = builder.pick(lambda v: v.dtype in NUMBERS) if builder.chance(40) else None
+    if value is not None and builder.dtype_of(array) in ("i32", "f32", "i64", "u32") and builder.chance(12):
+        atomic(builder, array, value)
+        return
     if value is not None:
         store(builder, array, value)
         return
@@ -69,11 +73,13 @@ def memory_access(builder: Builder) -> None:
 def statements(builder: Builder, most: int, nesting: int) -> None:
     for _ in range(builder.number(1, most)):
         kind = builder.number(0, 99)
-        if kind < 62:
+        if kind < 55:
             operation(builder)
-        elif kind < 86 or nesting == 0:
+        elif kind < 82 or nesting == 0:
             memory_access(builder)
-        elif kind < 92:
+        elif kind < 85:
+            chosen_pointer(builder)
+        elif kind < 89:
             branch(builder, nesting - 1)
         elif kind < 98:
             loop(builder, nesting - 1)
@@ -101,7 +107,7 @@ def carried(builder: Builder, most: int) -> list[Variable]:
     """
     found, starts = [], set()
     for _ in range(builder.number(0, most)):
-        v = builder.pick(lambda v: v.dtype in NUMBERS)
+        v = builder.pick(lambda v: v.dtype in NUMBERS and v not in found)
         if v is not None:
             text = v.name
             if builder.chance(30):
@@ -148,8 +154,8 @@ def branch(builder: Builder, nesting: int) -> None:
 
 
 def moving(builder: Builder, trips: int) -> tuple[str, str, tuple, str] | None:
-    """(name, step, shape, array) of a tensor of pointers that every turn moves on, written before the loop."""
-    array = builder.choose(builder.arrays)
+    """(name, step, shape, array) of a tensor of pointers that every turn moves; written before the loop."""
+    array = builder.choose(builder.places())
     seen = builder.pick(lambda v: v.shape != () and v.dtype != "pointer")
     if seen is None:
         return None
@@ -165,29 +171,74 @@ def moving(builder: Builder, trips: int) -> tuple[str, str, tuple, str] | None:
     return name, builder.scalar(step, 40), seen.shape, array
 
 
+def walking(builder: Builder, trips: int) -> list[str]:
+    """Scalar pointers to start from that change in every turn; the lines that change them."""
+    array = builder.choose(builder.places())
+    dtype, room = builder.dtype_of(array), builder.room(array)
+    alike = [a for a in builder.places() if a != array and builder.dtype_of(a) == dtype]
+    name = builder.fresh("q")
+    if alike and builder.chance(50):
+        second, other = builder.fresh("q"), builder.choose(alike)
+        room = min(room, builder.room(other))
+        builder.write(f"{name}, {second} = {array}, {other}")
+        builder.views |= {name: (dtype, room), second: (dtype, room)}
+        return [f"{name}, {second} = {second}, {name}"]
+    step = builder.choose((1, 4, 16, 3))
+    if room <= step * trips + 16:
+        return []
+    back = builder.chance(30)
+    builder.write(f"{name} = {array} + {step * trips}" if back else f"{name} = {array} + 0")
+    builder.views[name] = dtype, room - step * trips
+    return [f"{name} -= {step}" if back else f"{name} += {builder.scalar(step, 50)}"]
+
+
+def chosen_pointer(builder: Builder) -> None:
+    """A scalar pointer to one of two arrays."""
+    array = builder.choose(builder.places())
+    dtype = builder.dtype_of(array)
+    other = builder.choose([a for a in builder.places() if builder.dtype_of(a) == dtype])
+    name = builder.fresh("q")
+    condition = scalar_condition(builder)
+    by = builder.choose((0, 1, 8))
+    room = min(builder.room(array), builder.room(other) - by)
+    if room < 16:
+        return
+    builder.write(f"{name} = {array}")
+    builder.write(f"if {condition}:")
+    builder.write(f"    {name} = {other} + {by}")
+    builder.views[name] = dtype, room
+
+
 def loop(builder: Builder, nesting: int) -> None:
     trips = builder.number(0, 4)
+    views = dict(builder.views)
+    steps = walking(builder, trips) if builder.chance(30) else []
     variables = carried(builder, 3)
     pointer = moving(builder, trips) if builder.chance(40) else None
     counter = builder.fresh("k")
     bounds = builder.scalar(trips, 60)
     step, last = 1, max(0, trips - 1)
-    if builder.chance(15) and not pointer:
+    if builder.chance(15) and not pointer and not steps:
         step = builder.choose((2, 3))
         bounds = f"0, {bounds}, {step}"
     outer = dict(builder.counters)
-    builder.write(f"for {counter} in {builder.choose(('range', 'range', 'tl.range', 'tl.static_range'))}({bounds}):"
-                  if bounds.isdigit() else f"for {counter} in range({bounds}):")
+    builder.write(
+        f"for {counter} in {builder.choose(('range', 'range', 'tl.range', 'tl.static_range'))}({bounds}):"
+        if bounds.isdigit()
+        else f"for {counter} in range({bounds}):"
+    )
     builder.counters[counter] = last
     with block(builder):
         if pointer is not None:
             name, by, shape, array = pointer
             builder.let(f"tl.load({name})", builder.dtype_of(array), shape)
-        statements(builder, 4, nesting)
+        statements(builder, 5, nesting)
         reassign(builder, variables)
         if pointer is not None:
             builder.write(f"{name} += {by}")
-    builder.counters = outer
+        for line in steps:
+            builder.write(line)
+    builder.counters, builder.views = outer, views
 
 
 def while_loop(builder: Builder, nesting: int) -> None:
@@ -242,7 +293,7 @@ def programs(draw) -> Program:
     shape = shape_of(builder)
     for array in list(builder.arrays):
         load(builder, array, shape)
-    statements(builder, 14, 2)
+    statements(builder, 20, 3)
     keep(builder)
     count = builder.choose((1, 1, 2, 3))
     head = []

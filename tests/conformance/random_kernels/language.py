@@ -7,7 +7,7 @@ import numpy as np
 
 from . import memory, numbers
 from .memory import BlockPointer, Pointer
-from .numbers import REAL, Tensor, arrange, cast, is_float, rounded, to_precision
+from .numbers import REAL, Tensor, cast, is_float, rounded
 
 TRITON_NAMES = {
     "i1": "int1",
@@ -90,12 +90,17 @@ def where(condition, x, y):
     return numbers.select(condition, x, y)
 
 
+def _extremum(function, x, y):
+    found = numbers.extremum(function, x, y)
+    return cast(found, "f32") if found.dtype == "bf16" else found
+
+
 def maximum(x, y):
-    return numbers.extremum(np.maximum, x, y)
+    return _extremum(np.maximum, x, y)
 
 
 def minimum(x, y):
-    return numbers.extremum(np.minimum, x, y)
+    return _extremum(np.minimum, x, y)
 
 
 def clamp(x, low, high):
@@ -195,7 +200,9 @@ def dot(a, b, acc=None, input_precision=None, out_dtype=None):
     with np.errstate(all="ignore"):
         if not is_float(kind):
             values = (x.values.astype(np.int64) @ y.values.astype(np.int64)).astype(np.int32)
-            error = np.where((x.error @ np.ones_like(y.error) + np.ones_like(x.error) @ y.error) > 0, np.inf, 0)
+            error = np.where(
+                (x.error @ np.ones_like(y.error) + np.ones_like(x.error) @ y.error) > 0, np.inf, 0
+            )
             product = Tensor("i32", values, np.where(np.isnan(error), np.inf, error))
             return product if acc is None else acc + product
         values = x.values @ y.values
@@ -285,6 +292,13 @@ def integer_range(*bounds):
     return (Tensor("i32", k) for k in range(*(int(b) for b in bounds)))
 
 
+FUNCTIONS = (
+    *(arange, full, zeros, broadcast_to, expand_dims, reshape, permute, trans, flip, join, interleave, split),
+    *(gather, where, maximum, minimum, clamp, fma, cdiv, sum, cumsum, dot, xor_sum, reduce),
+    *(associative_scan, sort, histogram),
+)
+
+
 def namespace(program: int, programs: int) -> dict:
     """The globals in which a kernel's text runs as plain Python."""
     tl = types.SimpleNamespace(
@@ -303,7 +317,6 @@ def namespace(program: int, programs: int) -> dict:
         sqrt=_elementwise(np.sqrt, 2, lambda low: low > 0),
         rsqrt=_elementwise(lambda x: 1 / np.sqrt(x), 4, lambda low: low > 0),
         sigmoid=_elementwise(_sigmoid, 8),
-        erf=None,
         floor=_stepwise(np.floor),
         ceil=_stepwise(np.ceil),
         abs=absolute,
@@ -311,20 +324,15 @@ def namespace(program: int, programs: int) -> dict:
         min=_extreme(minimum),
         argmax=_argument(np.argmax),
         argmin=_argument(np.argmin),
+        atomic_add=memory.atomic(numbers.add),
+        atomic_max=memory.atomic(maximum),
+        atomic_min=memory.atomic(minimum),
+        atomic_xor=memory.atomic(lambda old, value: old ^ value),
+        atomic_xchg=memory.atomic(lambda old, value: cast(value, old.dtype)),
         range=integer_range,
         static_range=integer_range,
         constexpr=int,
-        **{
-            f.__name__: f
-            for f in (
-                (arange, full, zeros, broadcast_to, expand_dims, reshape, permute, trans, flip, join, interleave)
-                + (split, gather, where, maximum, minimum, clamp, fma, cdiv, sum, cumsum, dot, xor_sum, reduce)
-                + (associative_scan, sort, histogram)
-            )
-        },
+        **{f.__name__: f for f in FUNCTIONS},
     )
     triton = types.SimpleNamespace(jit=lambda f: f)
     return {"tl": tl, "triton": triton, "range": integer_range}
-
-
-__all__ = ["TRITON_NAMES", "arrange", "namespace", "to_precision"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .numbers import STORAGE, Tensor, Undecided, cast, loaded, stored
+from .numbers import Tensor, Undecided, cast, loaded, stored
 
 
 class OutOfBounds(Exception):
@@ -130,4 +130,15 @@ def store(pointer, value, mask=None, boundary_check=()):
     buffer.error[clash] = np.inf
 
 
-__all__ = ["STORAGE", "BlockPointer", "Buffer", "OutOfBounds", "Pointer", "Undecided", "load", "store"]
+def atomic(combine):
+    """tl.atomic_...; with each place at most once, as no order is defined."""
+
+    def apply(pointer, value, mask=None):
+        old = load(pointer, mask)
+        places = pointer.offsets[_mask(mask, pointer.offsets.shape)]
+        if len(np.unique(places)) != places.size:
+            raise Undecided
+        store(pointer, combine(old, value), mask)
+        return old
+
+    return apply

@@ -14,7 +14,12 @@ import numpy as np
 from ..arrays import STORAGE, TINY
 
 BITS = {"f16": 11, "bf16": 8, "f32": 24, "f64": 53}  # precision with the leading one
-LARGEST = {"f16": 65504.0, "bf16": 3.3895313892515355e38, "f32": 3.4028234663852886e38, "f64": 1.7976931348623157e308}
+LARGEST = {
+    "f16": 65504.0,
+    "bf16": 3.3895313892515355e38,
+    "f32": 3.4028234663852886e38,
+    "f64": 1.7976931348623157e308,
+}
 FLOATS = tuple(BITS)
 REAL = np.longdouble  # holds every float64 and int64, so rounding is seen
 
@@ -41,9 +46,7 @@ def promote(a: str, b: str) -> str:
     if a == b:
         return a
     if is_float(a) or is_float(b):
-        if not (is_float(a) and is_float(b)):
-            return a if is_float(a) else b
-        return next((t for t in ("f64", "f32") if t in (a, b)), "f32")
+        return next((t for t in ("f64", "f32", "f16") if t in (a, b)), "f32")
     if is_unsigned(a) == is_unsigned(b):
         return max(a, b, key=width)
     unsigned, signed = (a, b) if is_unsigned(a) else (b, a)
@@ -82,7 +85,7 @@ def _special(error):
 
 
 class Tensor:
-    """values: REAL for floats, else the storage dtype.  error: a bound for each value, 0 or inf for integers."""
+    """values: REAL for floats, else the storage dtype.  error: a bound for each, 0 or inf for integers."""
 
     def __init__(self, dtype: str, values, error=0):
         self.dtype = dtype
@@ -210,11 +213,16 @@ subtract = _arithmetic(operator.sub, lambda x, ex, y, ey: ex + ey)
 multiply = _arithmetic(operator.mul, lambda x, ex, y, ey: x * ey + y * ex + ex * ey)
 
 
+def _wide(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The operands of a division: narrower floats, and integers, become f32 first."""
+    if x.dtype in ("f32", "f64"):
+        return x, y
+    return cast(x, "f32"), cast(y, "f32")
+
+
 def divide(a, b) -> Tensor:
-    """True division; integers become f32 first."""
-    x, y = arrange(a, b)
-    if not is_float(x.dtype):
-        x, y = cast(x, "f32"), cast(y, "f32")
+    """True division."""
+    x, y = _wide(*arrange(a, b))
     with np.errstate(all="ignore"):
         values = x.values / y.values
         room = np.abs(y.values) - y.error
@@ -226,7 +234,7 @@ def _integer_division(wanted_rest: bool):
     def apply(a, b):
         x, y = arrange(a, b)
         if is_float(x.dtype):
-            assert wanted_rest
+            x, y = _wide(x, y)
             with np.errstate(all="ignore"):
                 rest = np.fmod(x.values, y.values)
             return Tensor(x.dtype, rest, np.where((x.error > 0) | (y.error > 0) | (y.values == 0), np.inf, 0))
@@ -300,7 +308,8 @@ for _name, _apply in OPERATORS.items():
     setattr(Tensor, f"__{_name}__", lambda self, other, apply=_apply: _deferred(apply, self, other))
     setattr(Tensor, f"__r{_name}__", lambda self, other, apply=_apply: apply(other, self))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Tensor, f"__{_name}__", lambda self, other, apply=_compare(getattr(operator, _name)): apply(self, other))
+    _apply = _compare(getattr(operator, _name))
+    setattr(Tensor, f"__{_name}__", lambda self, other, apply=_apply: apply(self, other))
 Tensor.__hash__ = object.__hash__
 
 

@@ -3,7 +3,7 @@
 from math import prod
 
 from .accesses import along, constant
-from .program import FLOATS, INTEGERS, NUMBERS, Builder, Variable, spelt
+from .program import FLOATS, NUMBERS, Builder, Variable, spelt
 
 MOST = 1024  # elements of a tensor
 ADD = "@triton.jit\ndef take_sum(a, b):\n    return a + b\n"
@@ -15,13 +15,16 @@ def _is_number(v: Variable) -> bool:
     return v.dtype in NUMBERS
 
 
-def _matching(builder: Builder, x: Variable, same_type: bool = True) -> str:
-    """A second operand for `x`: a variable, a literal, or a scalar."""
-    if builder.chance(25):
-        return constant(builder, x.dtype)
-    y = builder.pick(lambda v: v.shape in (x.shape, ()) and _is_number(v))
+def _matching(builder: Builder, x: Variable, literal: bool = True) -> str:
+    """A second operand for `x`: a variable, a scalar, or a constant.
+
+    literal: a constant takes the type of `x`, as it does beside operators; functions take it for an
+    i32 or an f32, so for them it is a tensor.
+    """
+    y = None if builder.chance(25) else builder.pick(lambda v: v.shape in (x.shape, ()) and _is_number(v))
     if y is None:
-        return constant(builder, x.dtype)
+        number = constant(builder, x.dtype)
+        return number if literal else f"tl.full({x.shape}, {number}, {spelt(x.dtype)})"
     return y.name if y.dtype == x.dtype else f"{y.name}.to({spelt(x.dtype)})"
 
 
@@ -39,9 +42,10 @@ def arithmetic(builder: Builder) -> Variable | None:
             y = str(int(y[1:-1].split(" ")[0]) % int(x.dtype[1:]))
     elif y.startswith("-"):
         y = f"({y})"
+    dtype = "f32" if symbol in "/%" and x.dtype in ("f16", "bf16") else x.dtype
     if builder.chance(15) and symbol not in ("<<", ">>"):
-        return builder.let(f"{y} {symbol} {x.name}", x.dtype, x.shape)
-    return builder.let(f"{x.name} {symbol} {y}", x.dtype, x.shape)
+        return builder.let(f"{y} {symbol} {x.name}", dtype, x.shape)
+    return builder.let(f"{x.name} {symbol} {y}", dtype, x.shape)
 
 
 def mixed(builder: Builder) -> Variable | None:
@@ -60,8 +64,11 @@ def functions(builder: Builder) -> Variable | None:
     x = builder.pick(_is_number)
     if x is None:
         return None
-    y = _matching(builder, x)
-    texts = [f"tl.maximum({x.name}, {y})", f"tl.minimum({x.name}, {y})"]
+    y = _matching(builder, x, literal=False)
+    if builder.chance(25):
+        dtype = "f32" if x.dtype == "bf16" else x.dtype
+        return builder.let(f"tl.{builder.choose(('maximum', 'minimum'))}({x.name}, {y})", dtype, x.shape)
+    texts = [f"{x.name} + {x.name}"]
     if x.dtype[0] != "u":
         texts += [f"-{x.name}", f"tl.abs({x.name})"]
     if x.dtype not in FLOATS:
@@ -98,7 +105,7 @@ def select(builder: Builder) -> Variable | None:
     x = c and builder.pick(lambda v: _is_number(v) and v.shape == c.shape)
     if x is None:
         return None
-    y = _matching(builder, x)
+    y = _matching(builder, x, literal=False)
     first, second = (x.name, y) if not builder.chance(50) else (y, x.name)
     return builder.let(f"tl.where({c.name}, {first}, {second})", x.dtype, x.shape)
 
@@ -157,7 +164,9 @@ def scan(builder: Builder) -> Variable | None:
     backwards = ", reverse=True" if builder.chance(30) else ""
     if builder.chance(40):
         builder.helpers.add("take_smaller")
-        return builder.let(f"tl.associative_scan({x.name}, {axis}, take_smaller{backwards})", x.dtype, x.shape)
+        return builder.let(
+            f"tl.associative_scan({x.name}, {axis}, take_smaller{backwards})", x.dtype, x.shape
+        )
     return builder.let(f"tl.cumsum({x.name}, axis={axis}{backwards})", x.dtype, x.shape)
 
 
@@ -190,7 +199,8 @@ def shaping(builder: Builder) -> Variable | None:
             found.append((f"tl.join({x.name}, {y.name})", (*x.shape, 2)))
             found.append((f"tl.interleave({x.name}, {y.name})", (*x.shape[:-1], 2 * x.shape[-1])))
         d = builder.number(0, rank - 1)
-        found.append((f"tl.flip({x.name}, {d})", x.shape))
+        if x.shape[d] > 1:
+            found.append((f"tl.flip({x.name}, {d})", x.shape))
         if rank > 1 and x.shape[-1] == 2:
             found.append((f"tl.split({x.name})[{builder.number(0, 1)}]", x.shape[:-1]))
         index = f"({along(builder, x.shape, d)} * 3 + 1) % {x.shape[d]}"
@@ -218,8 +228,12 @@ def dot(builder: Builder) -> Variable | None:
     if a is None:
         return None
     b = builder.pick(
-        lambda v: len(v.shape) == 2 and v.dtype == a.dtype and v.shape[0] == a.shape[1]
-        and a.shape[0] * v.shape[1] <= MOST
+        lambda v: (
+            len(v.shape) == 2
+            and v.dtype == a.dtype
+            and v.shape[0] == a.shape[1]
+            and a.shape[0] * v.shape[1] <= MOST
+        )
     )
     if b is None or builder.chance(20):
         right, n = f"tl.trans({a.name})", a.shape[0]
@@ -262,4 +276,3 @@ OPERATIONS = (
     *(mixed, logic, scan, outer, dot, indices) * 2,
     sorting,
 )
-__all__ = ["HELPERS", "INTEGERS", "OPERATIONS"]

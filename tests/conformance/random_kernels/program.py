@@ -33,6 +33,20 @@ class Program:
     programs: int
     seed: int
 
+    def dtypes(self) -> set[str]:
+        """The types in memory and in the text."""
+        named = {short for short, name in TRITON_NAMES.items() if f"tl.{name}" in self.text}
+        return named | {region.dtype for region in self.regions.values()}
+
+    def describe(self) -> str:
+        """The kernel's text, then its arguments."""
+        lines = [self.text]
+        for name, (region, at) in self.arrays.items():
+            r = self.regions[region]
+            lines.append(f"{name}: {r.dtype}, elements {at} to {r.size} of {region} ({r.fill or 'numbers'})")
+        lines += [f"{name} = {value}" for name, value in self.scalars.items()]
+        return "\n".join([*lines, f"grid = ({self.programs},), seed = {self.seed}"])
+
     def initial(self) -> dict[str, np.ndarray]:
         """Region -> its contents at the start, in the storage dtype."""
         rng = np.random.default_rng(self.seed)
@@ -72,9 +86,9 @@ class Builder:
         self.lines: list[str] = []
         self.depth = 1
         self.scope: list[Variable] = []
-        self.fixed: set[str] = set()  # variables that a surrounding loop carries in lockstep
         self.regions: dict[str, Region] = {}
         self.arrays: dict[str, tuple[str, int]] = {}
+        self.views: dict[str, tuple[str, int]] = {}  # scalar pointer -> (dtype, elements from there on)
         self.scalars: dict[str, int | float] = {}
         self.counters: dict[str, int] = {}  # loop variable -> its largest value; its smallest is 0
         self._count = 0
@@ -129,12 +143,20 @@ class Builder:
         self.arrays[name] = (region, at)
         return name
 
+    def places(self) -> list[str]:
+        """All that a load or store may start from: array arguments and scalar pointers."""
+        return [*self.arrays, *self.views]
+
     def room(self, name: str) -> int:
-        """How many elements the array argument may access, from its first."""
+        """How many elements the array argument or scalar pointer may access, from its first."""
+        if name in self.views:
+            return self.views[name][1]
         region, at = self.arrays[name]
         return self.regions[region].size - at
 
     def dtype_of(self, name: str) -> str:
+        if name in self.views:
+            return self.views[name][0]
         return self.regions[self.arrays[name][0]].dtype
 
 

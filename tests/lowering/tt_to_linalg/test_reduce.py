@@ -202,21 +202,3 @@ def test_histogram_counts_what_is_inside_and_not_masked():
         out=[((4,), np.int32)],
     )
     np.testing.assert_array_equal(got, [1, 2, 0, 2])
-
-
-def test_assert_traps_where_one_element_is_false():
-    text = """
-        func.func @f(%x: tensor<4x8xi32>, %s: i32) -> tensor<4x8xi32> {
-          %zero = arith.constant dense<0> : tensor<4x8xi32>
-          %low = arith.constant 0 : i32
-          %c = arith.cmpi sge, %x, %zero : tensor<4x8xi32>
-          %d = arith.cmpi sge, %s, %low : i32
-          tt.assert %c, "in bounds" : tensor<4x8xi1>
-          tt.assert %d, "positive" : i1
-          return %x : tensor<4x8xi32>
-        }"""
-    x = np.arange(32, dtype=np.int32).reshape(4, 8)
-    np.testing.assert_array_equal(run(text, x, 3, out=[((4, 8), np.int32)]), x)
-    with context(), ir.Location.unknown():
-        names = names_in(lowered(text))
-    assert names.count("llvm.intr.trap") == 2 and names.count("linalg.reduce") == 1

@@ -1,0 +1,25 @@
+"""ttx -> tt: a running sum is a scan with an addition."""
+
+from vertebra.core.lower import apply, pattern
+from vertebra.core.mlir import arith, ir
+from vertebra.dialects import tt, ttx
+
+
+@pattern(ttx.CumSumOp)
+def cumsum_to_scan(op):
+    """What `outs` offers is not needed: bufferisation finds a place for the result."""
+    scan = tt.ScanOp([op.src], op.axis.value, False, [op.result.type])
+    element = op.src.type.element_type
+    block = scan.operation.regions[0].blocks.append(element, element)
+    add = arith.AddIOp if isinstance(element, ir.IntegerType) else arith.AddFOp
+    with ir.InsertionPoint(block):
+        tt.ScanReturnOp([add(*block.arguments).result])
+    return scan.operation.results[0]
+
+
+PATTERNS = (cumsum_to_scan,)
+
+
+def lower_scans(module, core=None, options=None) -> None:
+    """Replaces the operations of ttx by those of tt."""
+    apply(module.operation, PATTERNS)

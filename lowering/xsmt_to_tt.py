@@ -1,0 +1,163 @@
+"""xsmt -> tt: what works on pointers, before the structure of accesses is looked for; and hints, which go."""
+
+from vertebra.core.errors import CompileError
+from vertebra.core.lower import apply, pattern
+from vertebra.core.mlir import arith, ir, memref
+from vertebra.dialects import tt, xsmt
+from vertebra.dialects.constants import constant_of
+from vertebra.lowering.tt_to_linalg import build
+
+
+@pattern(xsmt.DescriptorLoadViewOp)
+def descriptor_load_view_to_pack(op):
+    """The block at `offsets`, with zeros outside of the tensor; then a pack of the whole of it."""
+    moved = tt.AdvanceOp(op.src, list(op.offsets), op.src.type).result
+    block = tt.LoadOp(moved, op.src.type.pointee, boundaryCheck=[0, 1], padding="zero").result
+    zero = _i32(0)
+    return xsmt.PackOp(block, [zero, zero], op.shape, op.packed_size, op.result.type).result
+
+
+@pattern(xsmt.AllocOp)
+def alloc_to_memref_alloc(op):
+    return _memory(op.result.type)
+
+
+@pattern(xsmt.AllocCopiesOp)
+def alloc_copies_to_memref_alloc(op):
+    """Copies are the slowest dimension of one piece of memory."""
+    return _memory(op.result.type)
+
+
+@pattern(xsmt.BufferTensorViewOp)
+def buffer_tensor_view_to_make_tensor_ptr(op):
+    made, _ = _origin(op, op.buffer)
+    index = op.index
+    if constant_of(index) is None:
+        index = arith.RemUIOp(index, _i32(op.buffer.type.pointee.shape[0])).result
+    wide = arith.ExtUIOp(build.integer(64), index).result
+    start = arith.MulIOp(wide, made.strides[0]).result
+    return _block_pointer(tt.AddPtrOp(made.base, start, made.base.type).result, op.result.type)
+
+
+@pattern(xsmt.SubviewPackOp)
+def subview_pack_to_make_tensor_ptr(op):
+    """The same memory with four strides: rows and columns of tiles, then rows and columns inside of one.
+
+    Raises CompileError where the tensor has a part of a tile, or its sizes are not known.
+    """
+    made, offsets = _origin(op, op.src)
+    packed, sizes = list(op.packed_size), [constant_of(n) for n in made.shape]
+    for d, (size, tile) in enumerate(zip(sizes, packed, strict=True)):
+        if size is None or size % tile:
+            known = "not known when compiling" if size is None else f"{size}, no multiple of {tile}"
+            raise CompileError(
+                f"xsmt.subview_pack: the tensor's size in dimension {d} is {known}",
+                at=op,
+                fix="load the block and view what was loaded, which is padded",
+            )
+    shape = [_i64(n // p) for n, p in zip(sizes, packed, strict=True)]
+    strides = [arith.MulIOp(s, _i64(p)).result for s, p in zip(made.strides, packed, strict=True)]
+    moved = [arith.AddIOp(a, b).result for a, b in zip(offsets, op.offsets, strict=True)]
+    return tt.MakeTensorPtrOp(
+        made.base,
+        [*shape, *map(_i64, packed)],
+        [*strides, *made.strides],
+        [*_in_tiles(moved, packed), _i32(0), _i32(0)],
+        [3, 2, 1, 0],
+        op.result.type,
+    ).result
+
+
+@pattern(xsmt.SubviewOp)
+def subview_to_make_tensor_ptr(op):
+    """The same tensor from other tiles on."""
+    made, offsets = _origin(op, op.src)
+    moved = _in_tiles(op.offsets, list(op.src.type.pointee.shape)[2:])
+    start = [arith.AddIOp(a, b).result for a, b in zip(offsets, moved, strict=False)]
+    return tt.MakeTensorPtrOp(
+        made.base,
+        list(made.shape),
+        list(made.strides),
+        [*start, *offsets[2:]],
+        made.order,
+        op.result.type,
+    ).result
+
+
+def _origin(op, value: ir.Value) -> tuple[tt.MakeTensorPtrOp, list[ir.Value]]:
+    """The operation that made the block pointer `value`, and the offsets of that pointer."""
+    steps = []
+    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tt.advance":
+        steps.append(list(value.owner.offsets))
+        value = value.owner.ptr
+    if isinstance(value.owner, ir.Block) or value.owner.operation.name != "tt.make_tensor_ptr":
+        raise CompileError(
+            f"{op.operation.name}: it is not known where this block pointer was made",
+            at=op,
+            fix="view the pointer that make_block_ptr or alloc gave, not one that a loop or branch carries",
+        )
+    made, offsets = value.owner, list(value.owner.offsets)
+    for step in steps:
+        offsets = [arith.AddIOp(a, b).result for a, b in zip(offsets, step, strict=True)]
+    return made, offsets
+
+
+def _in_tiles(offsets, packed: list[int]) -> list[ir.Value]:
+    """Offsets of elements, which are multiples of the tile, as offsets of tiles."""
+    return [arith.DivSIOp(o, _i32(p)).result for o, p in zip(offsets, packed, strict=True)]
+
+
+@pattern(xsmt.AnnotationOp)
+def annotation_to_nothing(op):
+    """A hint has no value to give, and nothing reads it."""
+    return []
+
+
+def _memory(type: ir.Type) -> ir.Value:
+    """A pointer of `type` to new memory."""
+    block = type.pointee
+    alloc = memref.AllocOp(ir.MemRefType.get(list(block.shape), block.element_type), [], []).result
+    address = memref.ExtractAlignedPointerAsIndexOp(alloc).result
+    number = arith.IndexCastOp(build.integer(64), address).result
+    first = tt.IntToPtrOp(number, ir.Type.parse(f"!tt.ptr<{block.element_type}>")).result
+    return _block_pointer(first, type)
+
+
+def _block_pointer(first: ir.Value, type: ir.Type) -> ir.Value:
+    """A pointer of `type` to the block that starts at `first`, row by row."""
+    shape = list(type.pointee.shape)
+    strides = [1]
+    for n in reversed(shape[1:]):
+        strides.insert(0, strides[0] * n)
+    return tt.MakeTensorPtrOp(
+        first,
+        [_i64(n) for n in shape],
+        [_i64(n) for n in strides],
+        [_i32(0)] * len(shape),
+        list(reversed(range(len(shape)))),
+        type,
+    ).result
+
+
+def _i32(value: int) -> ir.Value:
+    return build.constant(build.integer(32), value)
+
+
+def _i64(value: int) -> ir.Value:
+    return build.constant(build.integer(64), value)
+
+
+PATTERNS = (
+    descriptor_load_view_to_pack,
+    alloc_to_memref_alloc,
+    alloc_copies_to_memref_alloc,
+    buffer_tensor_view_to_make_tensor_ptr,
+    subview_pack_to_make_tensor_ptr,
+    subview_to_make_tensor_ptr,
+    annotation_to_nothing,
+)
+
+
+def lower_pointers(module, core=None, options=None) -> None:
+    """Replaces the operations on pointers by those of tt, and drops hints."""
+    apply(module.operation, PATTERNS)

@@ -1,0 +1,42 @@
+"""`smt`: packed tiles, matrix dots, parallel loops and barriers in Triton kernels.
+
+    import triton.language.extra.smt as smt
+
+A matrix of R x C elements is packed with tile (p, q) as `[ceil(R/p), ceil(C/q), p, q]`, zeros
+filling the last tiles.  Shapes and offsets count elements of the plain matrix.  All the
+signatures that the language has had are accepted, told apart by the shape of the arguments.
+"""
+
+from vertebra.plugins.triton import smt_loops
+from vertebra.plugins.triton.smt_barriers import (
+    barrier_arrive,
+    barrier_set_expect,
+    barrier_wait,
+    global_mbarrier,
+    mbarrier,
+    mbarrier_copies,
+)
+from vertebra.plugins.triton.smt_buffers import alloc, alloc_copies
+from vertebra.plugins.triton.smt_hints import compile_hint, get_num_of_thread
+from vertebra.plugins.triton.smt_loops import parallel
+from vertebra.plugins.triton.smt_matrix import dot
+from vertebra.plugins.triton.smt_views import descriptor_load, view
+
+__all__ = [
+    "alloc",
+    "alloc_copies",
+    "barrier_arrive",
+    "barrier_set_expect",
+    "barrier_wait",
+    "compile_hint",
+    "descriptor_load",
+    "dot",
+    "get_num_of_thread",
+    "global_mbarrier",
+    "mbarrier",
+    "mbarrier_copies",
+    "parallel",
+    "view",
+]
+
+smt_loops.install()

@@ -1,0 +1,82 @@
+"""The packed matrix product."""
+
+import triton.language as tl
+from triton.language.core import builtin
+
+from vertebra.plugins.triton.leave_call import leave_call
+from vertebra.plugins.triton.smt_arguments import (
+    described,
+    element_of,
+    is_block,
+    plain,
+    shape_of,
+    shown,
+    tensor_type,
+)
+
+
+@builtin
+def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _generator=None):
+    """out = a @ b, or acc + a @ b, on packed matrices
+
+    a: (MB, KB, mb, kb); b: (KB, NB, kb, nb), or turned (NB, KB, nb, kb); out, acc: (MB, NB, mb, nb).
+    Where a square b fits both readings the first holds, so a square b that was turned by
+    hand is read wrongly: leave the turning to `dot`.
+
+    out_dtype: the result's element type.  Without it that of acc, or of a; int32 for integers.
+    Sums are made in float32 (int32 for integers) and rounded once.  overwrite: acc gives
+    the type only, its value is not added.  Raises ValueError with both shapes.
+    """
+    for name, value in (("a", a), ("b", b)):
+        _check_packed(name, value)
+    left, right = shape_of(a), shape_of(b)
+    if left[1] == right[0] and left[3] == right[2]:
+        columns, width = right[1], right[3]
+        turned = tensor_type("dot", element_of(b), (columns, right[0], width, right[2]))
+        b = tl.tensor(_semantic.builder.create_trans(b.handle, [1, 0, 3, 2]), turned)
+    elif left[1] == right[1] and left[3] == right[3]:
+        columns, width = right[0], right[2]
+    else:
+        raise ValueError(
+            f"smt.dot: a is {shown(left)}, that is {left[1]} tiles of {left[3]} along K; b is {shown(right)};"
+            f" b has to be {left[1]} x NB x {left[3]} x nb, or NB x {left[1]} x nb x {left[3]}"
+        )
+    shape = (left[0], columns, left[2], width)
+    kinds = [element_of(a), element_of(b)]
+    if kinds[0].is_int() != kinds[1].is_int():
+        raise ValueError(
+            f"smt.dot: a is of {kinds[0]} and b of {kinds[1]}; convert one, for example a.to({kinds[1]})"
+        )
+    out_dtype, overwrite = plain(out_dtype), bool(plain(overwrite))
+    operands = {"a": a.handle, "b": b.handle}
+    if acc is not None:
+        _check_packed("acc", acc)
+        if shape_of(acc) != shape:
+            raise ValueError(f"smt.dot: acc is {shown(shape_of(acc))}; a and b give {shown(shape)}")
+        if out_dtype is not None and out_dtype != element_of(acc):
+            raise ValueError(
+                f"smt.dot: out_dtype is {out_dtype} and acc of {element_of(acc)}; give one of them"
+            )
+        out_dtype = element_of(acc)
+        if not overwrite:
+            operands["acc"] = acc.handle
+    elif overwrite:
+        raise ValueError("smt.dot: overwrite without acc; leave it out, the result is new")
+    if out_dtype is None:
+        out_dtype = tl.int32 if kinds[0].is_int() else kinds[0]
+    if out_dtype.is_int() != kinds[0].is_int():
+        raise ValueError(
+            f"smt.dot: the product of {kinds[0]} and {kinds[1]} cannot be {out_dtype}; take"
+            f" {'an integer' if kinds[0].is_int() else 'a float'} type and convert afterwards"
+        )
+    kind = tensor_type("dot", out_dtype, shape)
+    (handle,) = leave_call(_generator, "xsmt.mmt4d", operands, [kind.to_ir(_semantic.builder)])
+    return tl.tensor(handle, kind)
+
+
+def _check_packed(name: str, value) -> None:
+    if not is_block(value) or len(shape_of(value)) != 4:
+        raise ValueError(
+            f"smt.dot: {name} is {described(value)}; it has to be a packed tensor of 4 dimensions:"
+            f" smt.view({name}, (0, 0), shape, packed_size) makes one, from a pointer after tl.load"
+        )
