@@ -86,7 +86,8 @@ def _place(func) -> None:
         op.erase()
     if used > _SCRATCH_LIMIT:
         raise CompileError(
-            f"the blocks of one program take {used >> 20} MiB of buffers; {_SCRATCH_LIMIT >> 20} MiB is the limit",
+            f"the blocks of one program take {used >> 20} MiB of buffers; "
+            f"{_SCRATCH_LIMIT >> 20} MiB is the limit",
             at=func,
             fix=f"make the blocks smaller; the largest has shape {'x'.join(map(str, largest.shape))}",
         )

@@ -230,6 +230,22 @@ def _extend(zeros: bool):
     return rule
 
 
+def _truncate(a: Analysis, op, value, unsigned):
+    """The structure survives where every element is known to fit; else the values stand as they are."""
+    source = op.operands[0]
+    if not _offsets(value) or not _offsets(source) or not _shape(value):
+        return None
+    form = a.form(source, unsigned)
+    strides = [term.stride for term in form.terms]
+    if not form.is_linear or not all(isinstance(x, int) for x in (form.scalar, *strides)):
+        return None
+    reach = [stride * (n - 1) for stride, n in zip(strides, form.shape, strict=True)]
+    low = form.scalar + sum(min(0, x) for x in reach)
+    high = form.scalar + sum(max(0, x) for x in reach)
+    limit = 1 << (value.type.element_type.width - 1)
+    return _structured(form) if -limit <= low and high < limit else None
+
+
 def _addptr(a: Analysis, op, value, unsigned):
     pointer, offset = a.state(op.operands[0]), a.form(op.operands[1])
     return Pointers(pointer.base, forms.add(a.table, pointer.form, offset))
@@ -362,7 +378,7 @@ _RULES = {
     "arith.divui": _binary(_div),
     "arith.extsi": _extend(False),
     "arith.extui": _extend(True),
-    "arith.trunci": _extend(False),
+    "arith.trunci": _truncate,
     "arith.index_cast": _extend(False),
     "arith.index_castui": _extend(True),
     "arith.select": _select,
