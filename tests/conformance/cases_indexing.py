@@ -11,6 +11,13 @@ from .case import Case
 
 
 @triton.jit
+def narrowed(x, out, start, N: tl.constexpr):
+    """Offsets of 64 bits whose upper half is dropped."""
+    i = tl.arange(0, N)
+    tl.store(out + i, tl.load(x + (i.to(tl.int64) + start).to(tl.int32)))
+
+
+@triton.jit
 def flat_transpose(x, out, m, n, BLOCK: tl.constexpr):
     """A transpose by // and % of a flat index, with run-time sizes."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -211,6 +218,18 @@ CASES = [
             ("nmb", (16, 8, 3), (2, 1, 0), (1, 3, 24)),
             ("mbn", (8, 3, 16), (1, 0, 2), (16, 48, 1)),
         )
+    ),
+    *(
+        Case(
+            id=f"index-cut-to-32-bits-{start}",
+            kernel=narrowed,
+            args={"x": normal("f32", 64), "out": output("f32", 32), "start": start},
+            meta={"N": 32},
+            expect=lambda x, **_: {"out": x[3:35]},
+            ulps=0,
+            interpretable=False,  # the interpreter converts without wrapping
+        )
+        for start in (3, 2**32 + 3)
     ),
     Case(
         id="index-ragged-rows",
