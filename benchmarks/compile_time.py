@@ -91,7 +91,7 @@ def compile_once(text: str, core) -> dict[tuple[str, str], float]:
     return times
 
 
-def nvidia_path(text: str, repeat: int) -> float:
+def nvidia_path(text: str, repeat: int, label: str) -> float:
     """Median milliseconds of Triton's own way from `text` to a cubin."""
     from triton.backends.compiler import GPUTarget
 
@@ -100,7 +100,7 @@ def nvidia_path(text: str, repeat: int) -> float:
         for number in range(repeat + 1):
             # A comment makes each text new to Triton's cache.
             path = Path(folder, "kernel.ttir")
-            path.write_text(f"// {number}\n{text}")
+            path.write_text(f"// {label} {number}\n{text}")
             began = time.perf_counter()
             triton.compile(str(path), target=GPUTarget("cuda", 80, 32))
             samples.append(1e3 * (time.perf_counter() - began))
@@ -133,7 +133,7 @@ def main() -> None:
         core = select.find_core(name)
         texts = {kernel: ttir_of(*description, core) for kernel, description in KERNELS.items()}
         results = {kernel: measure(text, core, options.repeat) for kernel, text in texts.items()}
-        peers = {kernel: nvidia_path(text, options.repeat) for kernel, text in texts.items()}
+        peers = {kernel: nvidia_path(text, options.repeat, name) for kernel, text in texts.items()}
         # A step that only some kernels take appears where it first comes up.
         keys = dict.fromkeys(key for times in results.values() for key in times)
         rows = list(keys) if options.passes else list(dict.fromkeys((part, "") for part, _ in keys))
