@@ -1,4 +1,4 @@
-# Sourced by the run scripts: makes .venv beside this checkout, with vertebra and its tests installed,
+# Sourced by the run scripts: makes .environment beside this checkout, with vertebra and its tests installed,
 # and installs the system packages that are missing (as root), or names them in one line.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,9 +17,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
 fi
 
-[ -x .venv/bin/python ] || python3 -m venv .venv
-. .venv/bin/activate
-if ! cmp -s pyproject.toml .venv/installed-from; then
+[ -x .environment/bin/python ] || python3 -m venv .environment
+. .environment/bin/activate
+if ! cmp -s pyproject.toml .environment/installed-from; then
   python -m pip install --quiet --disable-pip-version-check -e '.[test]'
-  cp pyproject.toml .venv/installed-from
+  cp pyproject.toml .environment/installed-from
 fi
