@@ -24,11 +24,10 @@ STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
 class Options:
     """What a user may choose about the code of a kernel.
 
-    fast_math: looser bounds for math functions.  debug: keep source lines in the object.
+    fast_math: looser bounds for math functions.
     """
 
     fast_math: bool = False
-    debug: bool = False
 
 
 def target_of(core: Core) -> Target:

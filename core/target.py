@@ -117,6 +117,8 @@ class Target:
 class Phase(enum.IntEnum):
     """When a lowering runs on the way from a dialect to the `linalg` stage."""
 
+    IMPORT = 0  # calls that language modules left become dialect operations
+    EXPAND = 5  # operations on memory become those of the dialect whose structure is analysed
     STRUCTURE = 10  # find structure in what the frontend wrote; results are still dialect operations
     LOWER = 20  # replace dialect operations by upstream ones
     FINISH = 30  # join, fold and clean up; upstream operations only

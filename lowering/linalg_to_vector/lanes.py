@@ -89,10 +89,6 @@ def create(name: str, result, operands, attributes=None):
     return ir.Operation.create(name, [result], operands, attributes).result
 
 
-def is_integer(type) -> bool:
-    return isinstance(type, ir.IntegerType | ir.IndexType)
-
-
 def _holds_indices(type) -> bool:
     return isinstance(type, ir.IndexType) or type.width >= 32
 

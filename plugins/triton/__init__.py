@@ -21,7 +21,7 @@ def vertebra_lowerings():
     """What builtins of the language modules left has to be there before any dialect's own step."""
     from vertebra.lowering.calls_to_dialects import calls_to_dialects
 
-    return [Lowering("calls-to-dialects", Phase.STRUCTURE - 2, calls_to_dialects)]
+    return [Lowering("calls-to-dialects", Phase.IMPORT, calls_to_dialects)]
 
 
 @hookimpl

@@ -74,7 +74,7 @@ class VertebraOptions:
         return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
 
     def code_options(self) -> pipeline.Options:
-        return pipeline.Options(fast_math=self.fast_math, debug=self.debug)
+        return pipeline.Options(fast_math=self.fast_math)
 
 
 def parse_options(given: dict, core: str) -> VertebraOptions:

@@ -31,7 +31,7 @@ def reasons():
 
 @pytest.fixture
 def use_core(reasons):
-    """use_core(name): launches go to that core until the test ends; skips where nothing can run it."""
+    """use_core(name): launches go to that core until the test ends; fails where nothing can run it."""
     from vertebra.core import select
     from vertebra.core.errors import LaunchError
 
@@ -43,7 +43,7 @@ def use_core(reasons):
             except LaunchError as error:
                 reasons[core] = str(error)
         if reasons[core] is not None:
-            pytest.skip(reasons[core])
+            pytest.fail(reasons[core], pytrace=False)
         select.set_core(core)
 
     yield use

@@ -284,7 +284,7 @@ def test_ttir_is_one_function_with_locations(recorder):
     (text,), (options,) = recorder.texts, recorder.options
     assert text.count("tt.func") == 1 and "tt.call" not in text
     assert f'"{__file__}":' in text
-    assert options.debug and options.fast_math
+    assert options.fast_math
 
 
 def test_columns_start_at_1(recorder):
