@@ -9,14 +9,14 @@ import importlib.abc
 import importlib.machinery
 import sys
 
-_HERE = "vertebra.plugins.triton"
+_PLUGINS = "vertebra.plugins"
 MODULES = {
-    "triton.language.extra.smt": f"{_HERE}.smt",
-    "triton.language.extra.tle": f"{_HERE}.tle",
-    "triton.experimental.tle": f"{_HERE}.tle",
-    "triton.language.extra.cpu.libdevice": f"{_HERE}.libdevice",
-    "triton.backends.spine_triton.driver": f"{_HERE}.spine_driver",
-    "triton.backends.triton_shared.driver": f"{_HERE}.spine_driver",
+    "triton.language.extra.smt": f"{_PLUGINS}.xsmt.language",
+    "triton.language.extra.tle": f"{_PLUGINS}.tle.language",
+    "triton.experimental.tle": f"{_PLUGINS}.tle.language",
+    "triton.language.extra.cpu.libdevice": f"{_PLUGINS}.triton.libdevice",
+    "triton.backends.spine_triton.driver": f"{_PLUGINS}.triton.spine_driver",
+    "triton.backends.triton_shared.driver": f"{_PLUGINS}.triton.spine_driver",
 }
 _PACKAGES = {path.rpartition(".")[0] for path in MODULES}
 

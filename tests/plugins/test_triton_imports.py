@@ -23,7 +23,7 @@ def test_a_path_is_the_module_itself(path, module):
 def test_importing_triton_is_enough():
     script = (
         "import sys, triton, triton.language as tl\n"
-        "assert 'vertebra.plugins.triton.smt' not in sys.modules\n"
+        "assert 'vertebra.plugins.xsmt.language' not in sys.modules\n"
         "import triton.language.extra.smt as smt\n"
         "from triton.language.extra import tle\n"
         "from triton.language.extra.cpu import libdevice\n"

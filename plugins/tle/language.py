@@ -12,7 +12,7 @@ import triton.language as tl
 from triton.language.core import _unwrap_if_constexpr as plain
 from triton.language.core import base_value, builtin
 
-from vertebra.plugins.triton.leave_call import leave_call
+from vertebra.lowering.leave_call import leave_call
 
 
 @builtin

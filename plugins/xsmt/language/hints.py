@@ -3,8 +3,8 @@
 import triton.language as tl
 from triton.language.core import base_value, builtin
 
-from vertebra.plugins.triton.leave_call import leave_call
-from vertebra.plugins.triton.smt_arguments import constant, plain
+from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.arguments import constant, plain
 
 
 @builtin

@@ -4,9 +4,9 @@ import ast
 
 from triton.language.core import base_type, base_value, builtin
 
-from vertebra.plugins.triton.leave_call import leave_call
-from vertebra.plugins.triton.smt_arguments import constant, described, i32, integer
-from vertebra.plugins.triton.smt_buffers import number_of_copies
+from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.arguments import constant, described, i32, integer
+from vertebra.plugins.xsmt.language.buffers import number_of_copies
 
 _MOST = 2**15 - 1  # the runtime's fields have 16 bits
 

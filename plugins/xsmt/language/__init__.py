@@ -7,8 +7,8 @@ filling the last tiles.  Shapes and offsets count elements of the plain matrix. 
 signatures that the language has had are accepted, told apart by the shape of the arguments.
 """
 
-from vertebra.plugins.triton import smt_loops
-from vertebra.plugins.triton.smt_barriers import (
+from vertebra.plugins.xsmt.language import loops
+from vertebra.plugins.xsmt.language.barriers import (
     barrier_arrive,
     barrier_set_expect,
     barrier_wait,
@@ -16,11 +16,11 @@ from vertebra.plugins.triton.smt_barriers import (
     mbarrier,
     mbarrier_copies,
 )
-from vertebra.plugins.triton.smt_buffers import alloc, alloc_copies
-from vertebra.plugins.triton.smt_hints import compile_hint, get_num_of_thread
-from vertebra.plugins.triton.smt_loops import parallel
-from vertebra.plugins.triton.smt_matrix import dot
-from vertebra.plugins.triton.smt_views import descriptor_load, view
+from vertebra.plugins.xsmt.language.buffers import alloc, alloc_copies
+from vertebra.plugins.xsmt.language.hints import compile_hint, get_num_of_thread
+from vertebra.plugins.xsmt.language.loops import parallel
+from vertebra.plugins.xsmt.language.matrix import dot
+from vertebra.plugins.xsmt.language.views import descriptor_load, view
 
 __all__ = [
     "alloc",
@@ -39,4 +39,4 @@ __all__ = [
     "view",
 ]
 
-smt_loops.install()
+loops.install()

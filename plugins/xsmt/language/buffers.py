@@ -3,8 +3,8 @@
 import triton.language as tl
 from triton.language.core import base_type, base_value, builtin
 
-from vertebra.plugins.triton.leave_call import leave_call
-from vertebra.plugins.triton.smt_arguments import (
+from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.arguments import (
     constant,
     i32,
     integer,
@@ -15,7 +15,7 @@ from vertebra.plugins.triton.smt_arguments import (
     shown,
     sizes,
 )
-from vertebra.plugins.triton.smt_views import make_view
+from vertebra.plugins.xsmt.language.views import make_view
 
 
 @builtin

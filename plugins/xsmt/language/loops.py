@@ -12,8 +12,8 @@ import triton.language as tl
 from triton.compiler.code_generator import CodeGenerator
 from triton.language.core import builtin
 
-from vertebra.plugins.triton.leave_call import leave_call
-from vertebra.plugins.triton.smt_arguments import plain
+from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.arguments import plain
 
 _PLAIN_LOOP = CodeGenerator.visit_For
 
