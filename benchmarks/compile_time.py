@@ -1,14 +1,16 @@
 """How long kernels take to compile, part by part, with nothing cached.
 
-    python benchmarks/compile_time.py [--core NAME]... [--repeat N] [--passes]
+    python benchmarks/compile_time.py [--core NAME]... [--repeat N] [--passes] [--growth]
 
 Prints the median milliseconds of each part: from TTIR text through the stages of the pipeline, LLVM's
 optimiser and its code generator.  Triton's own part, from Python to TTIR, is not included.  The peer,
 in the same run, is Triton's path for NVIDIA (compute capability 8.0) from the same text to machine
-code, which needs no GPU.  The last line is the memory that all this took beyond the imports.
+code, which needs no GPU.  --growth compiles kernels of growing size instead, and prints the time for
+each operation.  The last line is the memory that all this took beyond the imports.
 """
 
 import argparse
+import functools
 import os
 import resource
 import statistics
@@ -25,6 +27,7 @@ os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp(prefix="vertebra-")
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import attention
+import compile_growth
 import layer_norm
 import matmul
 import softmax
@@ -122,15 +125,28 @@ def measure(text: str, core, repeat: int) -> dict[tuple[str, str], float]:
     return {key: statistics.median(values) for key, values in samples.items()}
 
 
+def _measure_kernel(core, kernel, types, constants) -> dict[tuple[str, str], float]:
+    """Milliseconds of each step, the lesser of two runs."""
+    text = ttir_of(kernel, types, constants, core)
+    first, second = compile_once(text, core), compile_once(text, core)
+    return {key: 1e3 * min(first[key], second[key]) for key in first}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--core", action="append", help="default: host and spacemit-x60")
     parser.add_argument("--repeat", type=int, default=9, help="compilations of each kernel (default 9)")
     parser.add_argument("--passes", action="store_true", help="print every pass, not just the stages")
+    parser.add_argument(
+        "--growth", action="store_true", help="kernels of growing size, time for each operation"
+    )
     options = parser.parse_args()
     before = resident()
     for name in options.core or ["host", "spacemit-x60"]:
         core = select.find_core(name)
+        if options.growth:
+            console().print(compile_growth.table(core, functools.partial(_measure_kernel, core)))
+            continue
         texts = {kernel: ttir_of(*description, core) for kernel, description in KERNELS.items()}
         results = {kernel: measure(text, core, options.repeat) for kernel, text in texts.items()}
         peers = {kernel: nvidia_path(text, options.repeat, name) for kernel, text in texts.items()}

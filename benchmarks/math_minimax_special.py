@@ -12,32 +12,47 @@ import mpmath as mp
 from math_minimax import evaluate, print_tables
 
 mp.mp.dps = 60
-TARGETS = {"f64": mp.mpf(2) ** -57, "mid": mp.mpf(2) ** -33}
-J0_ZEROS = [mp.besseljzero(0, i) for i in (1, 2)]
-J1_ZEROS = [mp.besseljzero(1, i) for i in (1, 2)]
+TARGETS = {
+    "f64": mp.mpf(2) ** -57,
+    "mid": mp.mpf(2) ** -33,
+    "double": mp.mpf(2) ** -60,
+    "gamma": mp.mpf(2) ** -98,
+    "phase": mp.mpf(2) ** -76,
+}
+DOUBLED = {"double": 4, "phase": 6, "gamma": 14}  # how many coefficients are in two doubles
+FAR = mp.mpf(5)  # from here on, J and Y have amplitude and phase
+LOW = FAR / 2  # up to here, Y has a logarithm
+J_ZEROS = [mp.besseljzero(order, 1) for order in (0, 1)]
+Y_ZEROS = [mp.besselyzero(order, 1) for order in (0, 1)]
+Y0_SECOND = mp.besselyzero(0, 2)
 TINY = mp.mpf(10) ** -20
-NODES = 48  # more than any table needs
+NODES = 48  # more than a table of doubles needs
 
 
-def approximate(function: Callable, interval: tuple, variant: str, weight: Callable | None = None):
+def approximate(
+    function: Callable, interval: tuple, variant: str, weight: Callable | None = None, nodes: int = NODES
+):
     """Rounded coefficients whose error is small relative to `function`, or by `weight`, and its log2.
 
-    The Chebyshev series up to where the rest is below the target, in powers of the variable.
+    The Chebyshev series up to where the rest is below the target, in powers of the variable; not
+    rounded for a variant of DOUBLED.
     """
     low, high = map(mp.mpf, interval)
     weight = weight or (lambda x: 1 / abs(function(x)))
-    angles = [mp.pi * (k + mp.mpf(0.5)) / NODES for k in range(NODES)]
+    angles = [mp.pi * (k + mp.mpf(0.5)) / nodes for k in range(nodes)]
     points = [(low + high + (high - low) * mp.cos(a)) / 2 for a in angles]
     values = [function(x) for x in points]
     series = [
-        2 * sum(v * mp.cos(j * a) for v, a in zip(values, angles, strict=True)) / NODES for j in range(NODES)
+        2 * sum(v * mp.cos(j * a) for v, a in zip(values, angles, strict=True)) / nodes for j in range(nodes)
     ]
     series[0] /= 2
     heaviest = max(weight(x) for x in points)
-    count = NODES
+    count = nodes
     while sum(abs(c) for c in series[count - 1 :]) * heaviest < TARGETS[variant]:
         count -= 1
-    rounded = [float(c) for c in _powers(series[:count], 2 / (high - low), -(high + low) / (high - low))]
+    rounded = _powers(series[:count], 2 / (high - low), -(high + low) / (high - low))
+    if variant not in DOUBLED:
+        rounded = [float(c) for c in rounded]
     errors = (abs(v - evaluate(rounded, x)) * weight(x) for x, v in zip(points, values, strict=True))
     return rounded, float(mp.log(max(errors), 2))
 
@@ -97,39 +112,63 @@ def _stirling(v):
     return (mp.loggamma(x) - (x - mp.mpf(0.5)) * mp.log(x) + x - mp.log(2 * mp.pi) / 2) * x
 
 
-def _without_zeros(order: int, zeros: list) -> Callable:
+def _near_j(order: int) -> Callable:
+    """J / x**order without its zero in t = FAR**2 - x**2."""
+
     def function(t):
-        x = mp.sqrt(64 * (1 - t))
-        value = mp.besselj(order, x) / x**order
-        for zero in zeros:
-            value /= x * x - zero**2
-        return value
+        x = mp.sqrt(FAR**2 - t)
+        return mp.besselj(order, x) / x**order / (x * x - J_ZEROS[order] ** 2)
 
     return function
 
 
-def _y0(t):
-    x = mp.sqrt(32 * (1 + t))
-    return mp.bessely(0, x) - 2 / mp.pi * mp.log(x) * mp.besselj(0, x)
+def _near_y(order: int) -> Callable:
+    """What the logarithm leaves of Y, without the zero, in t = 1 - (x / LOW)**2."""
+    zero = Y_ZEROS[order]
+
+    def function(t):
+        x = LOW * mp.sqrt(1 - t)
+        rest = mp.bessely(order, x) - 2 / mp.pi * mp.log(x / zero) * mp.besselj(order, x)
+        return rest * x**order / (x * x - zero * zero)
+
+    return function
 
 
-def _y1(t):
-    x = mp.sqrt(32 * (1 + t))
-    return (mp.bessely(1, x) - 2 / mp.pi * (mp.log(x) * mp.besselj(1, x) - 1 / x)) / x
+def _middle_y0(t):
+    x = (3 + t) * LOW / 2
+    return mp.bessely(0, x) / (x - Y0_SECOND)
 
 
-def _amplitudes(order: int, which: int) -> Callable:
-    """P, or Q * x, of Hankel's expansion, in u = 64 / x**2."""
+def _middle_y1(t):
+    return mp.bessely(1, (3 + t) * LOW / 2)
 
+
+def _amplitude(order: int) -> Callable:
     def function(u):
-        x = 8 / mp.sqrt(u)
-        chi = x - (2 * order + 1) * mp.pi / 4
-        j, y = (f(order, x) * mp.sqrt(mp.pi * x / 2) for f in (mp.besselj, mp.bessely))
-        if which == 0:
-            return j * mp.cos(chi) + y * mp.sin(chi)
-        return (y * mp.cos(chi) - j * mp.sin(chi)) * x
+        x = FAR / mp.sqrt(u)
+        return mp.sqrt(x) * abs(mp.mpc(mp.besselj(order, x), mp.bessely(order, x)))
 
     return function
+
+
+def _phase(order: int) -> Callable:
+    """(theta(x) - x + (2 order + 1) pi / 4) * x / FAR, J + iY = amplitude * e**(i theta)."""
+
+    def function(t):
+        x = FAR / mp.sqrt((t + 1) / 2)
+        turned = mp.mpc(mp.besselj(order, x), mp.bessely(order, x)) * mp.expj(
+            -x + (2 * order + 1) * mp.pi / 4
+        )
+        return mp.arg(turned) * x / FAR
+
+    return function
+
+
+def _doubled(name: str, comment: str, variant: str, coefficients: list, error: float):
+    """The tables of a polynomial whose first coefficients are in two doubles."""
+    yield name, comment, [(None, ([float(c) for c in coefficients], error))]
+    low = [float(c - mp.mpf(float(c))) for c in coefficients[: DOUBLED[variant]]]
+    yield f"{name}_LOW", "The second doubles of the first of these.", [(None, (low, error))]
 
 
 def tables():
@@ -150,21 +189,37 @@ def tables():
         (v, approximate(_stirling, (mp.mpf(10) ** -10, mp.mpf(1) / 9), v, lambda _: mp.mpf(1)))
         for v in ("f64", "mid")
     ]  # fmt: skip
+    fit = approximate(lambda t: mp.rgamma(t + mp.mpf(1.5)), (mp.mpf(-0.5), mp.mpf(0.5)), "gamma")
+    yield from _doubled("RGAMMA", "1 / gamma(x), t = x - 1.5; relative errors.", "gamma", *fit)
     near = (TINY, 1 - TINY)
-    for order, zeros in enumerate((J0_ZEROS, J1_ZEROS)):
-        comment = f"J{order}(x) / x**{order} without its two lowest zeros, t = 1 - x*x/64; relative errors."
-        yield f"J{order}", comment, [(None, approximate(_without_zeros(order, zeros), near, "f64"))]
-    for order, function in enumerate((_y0, _y1)):
-        comment = f"Y{order}(x) less log and pole, over x**{order}, t = x*x/32 - 1; absolute errors."
-        yield f"Y{order}", comment, [
-            (None, approximate(function, (-1 + TINY, 1), "f64", lambda _: mp.mpf(1)))
-        ]  # fmt: skip
     for order in (0, 1):
-        for which, letter in enumerate("PQ"):
-            comment = f"Hankel's {letter}{order}{' * x' * which} in 64 / x**2, x >= 8; relative errors."
-            yield f"{letter}{order}", comment, [
-                (None, approximate(_amplitudes(order, which), (mp.mpf(10) ** -7, 1), "f64"))
-            ]  # fmt: skip
+        comment = f"J{order}(x) / x**{order} / (x*x - z*z), z its lowest zero, t = 25 - x*x; relative errors."
+        interval = TINY, FAR**2 - TINY
+        yield from _doubled(f"J{order}", comment, "double", *approximate(_near_j(order), interval, "double"))
+    for order in (0, 1):
+        comment = (
+            f"(Y{order}(x) - 2/pi * log(x/z) * J{order}(x)) * x**{order} / (x*x - z*z), "
+            "t = 1 - (x/2.5)**2; relative errors."
+        )
+        yield f"Y{order}", comment, [(None, approximate(_near_y(order), near, "f64"))]
+    yield "Y0_MIDDLE", "Y0(x) / (x - z), z its second zero, x = 3.75 + 1.25 t; relative errors.", [
+        (None, approximate(_middle_y0, (-1, 1), "f64"))
+    ]  # fmt: skip
+    yield "Y1_MIDDLE", "Y1(x), x = 3.75 + 1.25 t; relative errors.", [
+        (None, approximate(_middle_y1, (-1, 1), "f64"))
+    ]  # fmt: skip
+    far = (mp.mpf(10) ** -6, 1)
+    for order in (0, 1):
+        yield f"AMPLITUDE{order}", f"sqrt(x * (J{order}**2 + Y{order}**2)) in (5/x)**2; relative errors.", [
+            (None, approximate(_amplitude(order), far, "f64"))
+        ]  # fmt: skip
+        comment = (
+            f"The phase of J{order} + i Y{order} beyond x - {2 * order + 1}/4 pi, times x/5, "
+            "t = 2 (5/x)**2 - 1; absolute errors."
+        )
+        interval = -1 + far[0], 1
+        fit = approximate(_phase(order), interval, "phase", lambda _: mp.mpf(1), 84)
+        yield from _doubled(f"PHASE{order}", comment, "phase", *fit)
     for order in (0, 1):
 
         def inside(z, n=order):

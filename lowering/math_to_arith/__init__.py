@@ -17,6 +17,7 @@ from types import MappingProxyType
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.math_to_arith import (
+    activation,
     bessel,
     bessel_orders,
     directed,
@@ -108,6 +109,8 @@ _LIBRARY = {
     "erfcx": error_function.erfcx,
     "erfinv": error_function.erfinv,
     "exp10": power.exp10,
+    "gelu_none": activation.gelu_none,
+    "gelu_tanh": activation.gelu_tanh,
     "hypot": euclid.norm,
     "ilogb": representation.ilogb,
     "j0": bessel.j0,
@@ -126,6 +129,7 @@ _LIBRARY = {
     "rhypot": euclid.rnorm,
     "rnorm3d": euclid.rnorm,
     "rnorm4d": euclid.rnorm,
+    "silu": activation.silu,
     "sinpi": trigonometric.sinpi,
     "tgamma": gamma.tgamma,
     "y0": bessel.y0,

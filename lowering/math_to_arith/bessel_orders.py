@@ -8,7 +8,7 @@ from vertebra.lowering.math_to_arith.emit import Expr, Shape, select, wrap
 from vertebra.lowering.math_to_arith.remainder import index_constant, largest
 
 
-def _repeat(count: Expr, step: Callable, state: list[Expr], given: list[Expr]) -> list[Expr]:
+def repeat(count: Expr, step: Callable, state: list[Expr], given: list[Expr]) -> list[Expr]:
     """`state` after step(*state, *given) -> state, as often as the largest element of `count` says."""
     loop = scf.ForOp(index_constant(0), largest(count), index_constant(1), [x.value for x in state])
     shape = Shape(state[0].value.type)  # the loop's constants are unknown outside
@@ -27,7 +27,7 @@ def _upwards(a: Expr, order: Expr, zeroth: Expr, first: Expr) -> Expr:
         return k + 1.0, select(more, now, before), select(more, after, now)
 
     steps = (order - 1.0).to("i64")
-    _, _, now = _repeat(steps, step, [a.const(1.0), zeroth, first], [a, order])
+    _, _, now = repeat(steps, step, [a.const(1.0), zeroth, first], [a, order])
     return select(order < 1.0, zeroth, now)
 
 
@@ -43,7 +43,7 @@ def _ratio(a: Expr, low: Expr, high: Expr) -> Expr:
 
     start = (high + (high * 160.0).sqrt() + 20.0).floor()
     state = [start, a.const(0.0), a.const(1.0)]
-    return _repeat((start - low).to("i64"), step, state, [a, low, high])[2]
+    return repeat((start - low).to("i64"), step, state, [a, low, high])[2]
 
 
 def _signed(n: Expr, flip: Expr, value: Expr) -> Expr:

@@ -385,3 +385,20 @@ def two_product(a: Expr, b) -> tuple[Expr, Expr]:
     """a * b as its rounded value and the exact rest."""
     p = a * b
     return p, a.fma(b, -p)
+
+
+def horner_double(
+    x: Expr, x_low: Expr, coefficients: tuple[float, ...], low: tuple[float, ...]
+) -> tuple[Expr, Expr]:
+    """sum((c[i] + low[i]) * (x + x_low)**i) in two doubles, but for the terms that `low` leaves out.
+
+    What those add up to has to be small beside the others.
+    """
+    count = len(low)
+    total, rest = horner(x, coefficients[count:]), x.const(0.0)
+    for c, c_low in zip(coefficients[count - 1 :: -1], low[::-1], strict=True):
+        product, lost = two_product(total, x)
+        lost = total.fma(x_low, rest.fma(x, lost))
+        total, rest = two_sum(product, x.const(c))
+        rest = rest + (lost + c_low)
+    return total, rest

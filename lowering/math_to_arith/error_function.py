@@ -129,16 +129,19 @@ def erfcx(x: Expr) -> Expr:
 
 def normcdf(x: Expr) -> Expr:
     """erfc(-x / sqrt(2)) / 2.  f32: 1 ULP (computed in f64), f64: 4 ULP."""
-    variant = _variant(x)
     wide = x.to("f64")
+    return times_normcdf(wide.const(1.0), wide, _variant(x)).to(x.kind.name)
+
+
+def times_normcdf(factor: Expr, wide: Expr, variant: str) -> Expr:
+    """factor * normcdf(wide) in f64, subnormal only at the end."""
     t, t_low = two_product(wide, ROOT_HALF[0])
     t_low = wide.fma(ROOT_HALF[1], t_low)
     a = t.abs()
     p, n = _erfc_tail(a, variant, select(a < 40.0, select(t < 0.0, -t_low, t_low), 0.0))
-    tail = scale(p, n - 1)
-    tail = select(t > 0.0, 1.0 - tail, tail)
-    near = _erf_unit(t, ERF[variant]).fma(0.5, 0.5)
-    return select(a > 0.5, tail, near).to(x.kind.name)
+    tail = select(t > 0.0, factor * (1.0 - scale(p, n - 1)), scale(p * factor, n - 1))
+    near = factor * _erf_unit(t, ERF[variant]).fma(0.5, 0.5)
+    return select(a > 0.5, tail, near)
 
 
 def _erfinv_centre(x: Expr, variant: str) -> Expr:

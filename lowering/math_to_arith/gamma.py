@@ -1,18 +1,20 @@
 """The gamma function and its logarithm: Stirling's series from 3 on, its errors in a second double."""
 
+from vertebra.lowering.math_to_arith.bessel_orders import repeat
 from vertebra.lowering.math_to_arith.coefficients import EXP2
-from vertebra.lowering.math_to_arith.coefficients_special import LGAMMA, STIRLING
+from vertebra.lowering.math_to_arith.coefficients_special import LGAMMA, RGAMMA, RGAMMA_LOW, STIRLING
 from vertebra.lowering.math_to_arith.emit import (
     Expr,
     fast_two_sum,
     horner,
+    horner_double,
     scale,
     select,
     two_product,
     two_sum,
 )
 from vertebra.lowering.math_to_arith.exponential import exp2_parts
-from vertebra.lowering.math_to_arith.logarithm import log
+from vertebra.lowering.math_to_arith.logarithm import log, log_sum
 from vertebra.lowering.math_to_arith.power import log2_double
 from vertebra.lowering.math_to_arith.trigonometric import sinpi_f64
 
@@ -24,6 +26,7 @@ LOG2E = (1.4426950408889634, 2.0355273740931033e-17)
 LN2 = (0.6931471805599453, 2.3190468138462996e-17)
 LOG2_ROOT_TWO_PI = (1.3257480647361595, -7.153413670427599e-17)
 LARGEST = 200.0  # gamma is infinite long before, and its inverse 0
+DEEP = -28.0  # below, no number is so near to a zero of lgamma that terms would cancel
 CENTRE = 1.25  # the K of the variable (x - K) / (x + K) of LGAMMA
 
 
@@ -95,11 +98,40 @@ def _log_unit(a: Expr, near: Expr, x: Expr) -> Expr:
     return u * (u - 1.0) * horner((a - CENTRE) / (a + CENTRE), LGAMMA) + 0.0  # never -0
 
 
+def _log_between_poles(x: Expr) -> Expr:
+    """log(|gamma(x)|) for DEEP < x < 0, between whose integers zeros lie.
+
+    1 / gamma(x) = x (x+1) ... (x+n-1) / gamma(x+n), 1 <= x + n < 2, in two doubles: near 1 they make
+    its logarithm accurate.  As many turns as the smallest x needs; 0 for other x.
+    """
+    inside = (x < 0.0) & (x > DEEP)
+    x = select(inside, x, 1.5)
+    count = 1.0 - x.floor()
+    y, y_low = two_sum(x, select(inside, count, 0.0))
+    t, t_low = two_sum(y, y.const(-1.5))
+    high, low = horner_double(t, t_low + y_low, RGAMMA, RGAMMA_LOW)
+
+    def step(k, product, rest, x, count):
+        factor, lost = two_sum(x, k)
+        new, new_rest = two_product(product, factor)
+        new_rest = product.fma(lost, rest.fma(factor, new_rest))
+        more = k < count
+        return k + 1.0, select(more, new, product), select(more, new_rest, rest)
+
+    state = [x.const(0.0), high, low]
+    steps = select(inside, count, 0.0).to("i64")
+    _, high, low = repeat(steps, step, state, [x, select(inside, count, 0.0)])
+    high, low = fast_two_sum(high, low)
+    negative = high < 0.0
+    return -log_sum(select(negative, -high, high), select(negative, -low, low))
+
+
 def lgamma(x: Expr) -> Expr:
     """log(|gamma(x)|); infinite for 0 and negative integers.
 
-    f32: 1 ULP (computed in f64), f64: 4 ULP, for x > -1/2.  Below, where zeros lie between the poles,
-    the error is 4 * 2**-52 times the larger of 1 and log(gamma(-x)), for f32 too beside its 1 ULP.
+    f32: 1 ULP (computed in f64), f64: 4 ULP.  The zeros below -2 are those of an expression whose own
+    error is 2**-90; where |lgamma(x)| < 2**-40, that counts in f64.  (CUDA's, by comparison, promises
+    nothing from -11 to -2.26.)
     """
     wide = x.to("f64")
     a = wide.abs()
@@ -116,5 +148,7 @@ def lgamma(x: Expr) -> Expr:
     tail = select(huge, a * (logarithm - 1.0), tail)
     result = select(base >= 3.0, tail, unit)
     result = select(mirrored, -logarithm - result, select(near, result - logarithm, result))
+    if x.kind.name == "f64":
+        result = select(mirrored & (wide > DEEP), _log_between_poles(wide), result)
     pole = (wide.rint().eq(wide) & (wide <= 0.0)) | a.eq(INF)
     return select(pole, INF, result).to(x.kind.name)

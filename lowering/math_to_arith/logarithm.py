@@ -6,7 +6,7 @@ log(1 + f) = f + f*f*s(f) with f = m - 1, which is exact.
 import math
 
 from vertebra.lowering.math_to_arith.coefficients import LOG
-from vertebra.lowering.math_to_arith.emit import Expr, fast_two_sum, horner, select, two_sum
+from vertebra.lowering.math_to_arith.emit import Expr, fast_two_sum, horner, power_of_two, select, two_sum
 
 INF = float("inf")
 NAN = float("nan")
@@ -122,6 +122,17 @@ def log1p_core(x: Expr, coefficients: tuple[float, ...]) -> Expr:
     tail = (f * f).fma(horner(f, coefficients), rest)
     high, low = fast_two_sum(e * LN2[name][0], f)
     return high + (low + e.fma(LN2[name][1], tail))
+
+
+def log_sum(u: Expr, lost: Expr) -> Expr:
+    """log(u + lost) for positive finite f64 u; `lost` is at most an ULP of u, and 0 for a tiny or huge u."""
+    m, e = split(u)
+    moderate = (e > -1000) & (e < 1000)
+    f, rest = fast_two_sum(m - 1.0, lost * power_of_two(select(moderate, -e, 0)))
+    e = e.to("f64")
+    tail = (f * f).fma(horner(f, LOG["f64"]), rest)
+    high, low = fast_two_sum(e * LN2["f64"][0], f)
+    return high + (low + e.fma(LN2["f64"][1], tail))
 
 
 def log1p(x: Expr) -> Expr:

@@ -96,7 +96,7 @@ def _reduce_f32(a: Expr) -> tuple[Expr, Expr]:
     return (((p0 - k) + p1) + p2 + p3) * HALF_PI[0], n.to("i32")
 
 
-def _reduce_f64(a: Expr) -> tuple[Expr, Expr, Expr]:
+def reduce_f64(a: Expr) -> tuple[Expr, Expr, Expr]:
     """r in two parts, and the quadrant as i64, of an f64 `a` >= 0."""
     small, whole = a < 2.0**-30, a  # below 2**-900 or so the partial products would be subnormal
     a, chunks = _chunks(a, WINDOWS_F64)
@@ -117,9 +117,7 @@ def _reduce_f64(a: Expr) -> tuple[Expr, Expr, Expr]:
     return select(small, whole, r), select(small, 0.0, r_low), n
 
 
-def _kernels(
-    r: Expr, r_low: Expr | None, sin: tuple[float, ...], cos: tuple[float, ...]
-) -> tuple[Expr, Expr]:
+def kernels(r: Expr, r_low: Expr | None, sin: tuple[float, ...], cos: tuple[float, ...]) -> tuple[Expr, Expr]:
     """sin and cos of r + r_low, |r| <= pi/4."""
     z = r * r
     tail = (r * z) * horner(z, sin)
@@ -155,9 +153,9 @@ def _sin_cos(x: Expr) -> tuple[Expr, Expr, Expr]:
     a = x.abs()
     if x.kind.name == "f32":
         r, n = branch(a >= NEAR_F32, _reduce_any, _reduce_near, a)
-        return *_kernels(r, None, SIN["f32"], COS["f32"]), n
-    r, r_low, n = _reduce_f64(a)
-    return *_kernels(r, r_low, SIN["f64"], COS["f64"]), n
+        return *kernels(r, None, SIN["f32"], COS["f32"]), n
+    r, r_low, n = reduce_f64(a)
+    return *kernels(r, r_low, SIN["f64"], COS["f64"]), n
 
 
 def _sign_of(n: Expr) -> Expr:
@@ -165,36 +163,36 @@ def _sign_of(n: Expr) -> Expr:
     return (n & 2) << (int(n.kind.name[1:]) - 2)
 
 
-def _sin_of(x: Expr, s: Expr, c: Expr, n: Expr) -> Expr:
+def sin_of(x: Expr, s: Expr, c: Expr, n: Expr) -> Expr:
     sign = x.bits() & -1 << (x.format.bits - 1)
     return (select((n & 1).eq(0), s, c).bits() ^ _sign_of(n) ^ sign).from_bits()
 
 
-def _cos_of(s: Expr, c: Expr, n: Expr) -> Expr:
+def cos_of(s: Expr, c: Expr, n: Expr) -> Expr:
     return (select((n & 1).eq(0), c, s).bits() ^ _sign_of(n + 1)).from_bits()
 
 
 def sin(x: Expr) -> Expr:
     """f32: 2 ULP, f64: 1 ULP, for every x."""
-    return _sin_of(x, *_sin_cos(x))
+    return sin_of(x, *_sin_cos(x))
 
 
 def cos(x: Expr) -> Expr:
     """f32: 2 ULP, f64: 1 ULP, for every x."""
-    return _cos_of(*_sin_cos(x))
+    return cos_of(*_sin_cos(x))
 
 
 def sincos(x: Expr) -> tuple[Expr, Expr]:
     """Both, for little more than one."""
     parts = _sin_cos(x)
-    return _sin_of(x, *parts), _cos_of(*parts)
+    return sin_of(x, *parts), cos_of(*parts)
 
 
 def tan(x: Expr) -> Expr:
     """sin / cos, or -cos / sin in odd quadrants.  f32: 1 ULP (computed in f64), f64: 3 ULP."""
     if x.kind.name == "f32":
         r, n = _reduce_f32(x.abs())
-        s, c = _kernels(r, None, SIN["mid"], COS["mid"])
+        s, c = kernels(r, None, SIN["mid"], COS["mid"])
     else:
         s, c, n = _sin_cos(x)
     even = (n & 1).eq(0)
@@ -208,13 +206,13 @@ def _pi_parts(x: Expr) -> tuple[Expr, Expr, Expr]:
     k, n = round_to_int(x + x)
     f = k.fma(-0.5, x)
     r, r_low = two_product(f, 2.0 * HALF_PI[0])
-    return *_kernels(r, f.fma(2.0 * HALF_PI[1], r_low), SIN["f64"], COS["f64"]), n
+    return *kernels(r, f.fma(2.0 * HALF_PI[1], r_low), SIN["f64"], COS["f64"]), n
 
 
 def sinpi_f64(x: Expr) -> Expr:
     """sin(pi * x) of an f64, to 1 ULP; 0 with the sign of x for integers."""
     s, c, n = _pi_parts(x.abs())
-    magnitude = _sin_of(x, s, c, n)
+    magnitude = sin_of(x, s, c, n)
     whole = x.rint().eq(x) & (x.abs() < float("inf"))
     return select(whole, x.const(0.0).copysign(x), magnitude)
 
@@ -227,7 +225,7 @@ def sinpi(x: Expr) -> Expr:
 def cospi(x: Expr) -> Expr:
     """cos(pi * x); +0 halfway between integers.  f32: 1 ULP (computed in f64), f64: 1 ULP."""
     s, c, n = _pi_parts(x.to("f64").abs())
-    value = _cos_of(s, c, n)
+    value = cos_of(s, c, n)
     return select(value.eq(0.0), 0.0, value).to(x.kind.name)
 
 
@@ -247,10 +245,10 @@ def sin_fast(x: Expr) -> Expr:
 
 def cos_fast(x: Expr) -> Expr:
     """As `sin_fast`."""
-    return _cos_of(*_fast_parts(x))
+    return cos_of(*_fast_parts(x))
 
 
 def sincos_fast(x: Expr) -> tuple[Expr, Expr]:
     """As `sin_fast`."""
     s, c, n = _fast_parts(x)
-    return (select((n & 1).eq(0), s, c).bits() ^ _sign_of(n)).from_bits(), _cos_of(s, c, n)
+    return (select((n & 1).eq(0), s, c).bits() ^ _sign_of(n)).from_bits(), cos_of(s, c, n)

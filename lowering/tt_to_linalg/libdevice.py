@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from vertebra.core.mlir import arith, ir, math
 from vertebra.lowering.math_to_arith import FAST_EXPANSIONS, LIBRARY
-from vertebra.lowering.tt_to_linalg import build, libdevice_integers
+from vertebra.lowering.tt_to_linalg import build, libdevice_integers, libdevice_narrow
 
 _PREFIX = re.compile(r"^(__nv_|__ocml_)")
 _SUFFIX = re.compile(r"_(f32|f64|f16)$")
@@ -118,6 +118,12 @@ def _directed() -> dict[str, Callable]:
     return found
 
 
+def _next_after(result, x, y):
+    if libdevice_narrow.is_narrow(result):
+        return libdevice_narrow.next_after(result, x, y)
+    return _formula("nextafter")(result, x, y)
+
+
 FUNCTIONS = {
     "fabs": _one(math.absf),
     "acos": _one(math.acos),
@@ -185,4 +191,6 @@ FUNCTIONS = {
     **{name: _formula(name) for name in LIBRARY if not name.endswith(("_rz", "_rd", "_ru"))},
     **_directed(),
     **libdevice_integers.FUNCTIONS,
+    **libdevice_narrow.FUNCTIONS,
+    "nextafter": _next_after,
 }

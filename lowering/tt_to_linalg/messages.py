@@ -7,8 +7,9 @@ import struct
 
 from vertebra.core.errors import place_of
 from vertebra.core.lower import pattern
-from vertebra.core.mlir import arith, func, ir, memref, scf
+from vertebra.core.mlir import arith, ir, scf
 from vertebra.dialects import tt
+from vertebra.lowering.service_calls import call_service, program_of, text_address
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.conversion import convert_float, is_float8
 from vertebra.lowering.tt_to_linalg.reduce import all_true
@@ -63,7 +64,7 @@ def assert_to_call(op):
     fails = arith.xori(holds, build.constant(holds.type, 1))
     branch = scf.IfOp(fails)
     with ir.InsertionPoint(branch.then_block):
-        _call(op, FAIL, [_address(op, text.encode() + b"\0"), *_program(op)])
+        call_service(op, FAIL, [text_address(op, text.encode() + b"\0"), *program_of(op)])
         scf.YieldOp([])
     return []
 
@@ -99,48 +100,13 @@ def _print_tensor(op, what: ir.Value, bits: ir.Value) -> None:
 
 
 def _call_print(op, what: ir.Value, element: ir.Value, value: ir.Value) -> None:
-    _call(op, PRINT, [what, *_program(op), element, value])
+    call_service(op, PRINT, [what, *program_of(op), element, value])
 
 
 def _text(op, prefix: str, kind: str, digits: int, shape: list[int]) -> ir.Value:
     """The address of what services.h calls `what`."""
     form = struct.pack("<cBB", kind.encode(), digits, len(shape)) + struct.pack(f"<{len(shape)}i", *shape)
-    return _address(op, prefix.replace("\0", " ").encode() + b"\0" + form)
-
-
-def _function(op):
-    while op.name != "func.func":
-        op = op.parent
-    return op
-
-
-def _program(op) -> list[ir.Value]:
-    """The program's x, y, z: the last arguments of every kernel (see tt_to_func)."""
-    return list(_function(op.operation).regions[0].blocks[0].arguments)[-3:]
-
-
-def _address(op, data: bytes) -> ir.Value:
-    """The address, as i64, of a constant that holds `data`."""
-    block = _function(op.operation).parent.regions[0].blocks[0]
-    kind = ir.MemRefType.get([len(data)], build.integer(8))
-    name = f"vertebra_text_{len(block.operations)}"  # the module only grows here
-    numbers = ir.DenseElementsAttr.get(memoryview(data), type=build.integer(8), shape=[len(data)])
-    with ir.InsertionPoint(block):
-        memref.GlobalOp(
-            name, ir.TypeAttr.get(kind), sym_visibility="private", initial_value=numbers, constant=True
-        )
-    start = memref.ExtractAlignedPointerAsIndexOp(memref.GetGlobalOp(kind, name).result).result
-    return arith.index_cast(build.integer(64), start)
-
-
-def _call(op, name: str, operands: list[ir.Value]) -> None:
-    """Calls a service, which is declared when it is first needed."""
-    block = _function(op.operation).parent.regions[0].blocks[0]
-    declared = (o.attributes["sym_name"].value for o in block.operations if "sym_name" in o.attributes)
-    if name not in declared:
-        with ir.InsertionPoint.at_block_begin(block):  # where the next call finds it at once
-            func.FuncOp(name, ([o.type for o in operands], []), visibility="private")
-    func.CallOp([], name, operands)
+    return text_address(op, prefix.replace("\0", " ").encode() + b"\0" + form)
 
 
 PATTERNS = (print_to_calls, assert_to_call)

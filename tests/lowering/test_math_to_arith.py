@@ -19,17 +19,6 @@ FUNCTIONS = [name for name in math_ulp.FUNCTIONS if name not in LIBRARY]
 # Largest error allowed, in ULP of the result.
 F32_BOUNDS = dict.fromkeys(FUNCTIONS, 2.0) | dict.fromkeys(("exp", "exp2", "log", "log2"), 1.0)
 F64_BOUNDS = dict.fromkeys(FUNCTIONS, 2.0) | {"tan": 3.0, "erfc": 4.0}
-# Fast variant -> its bound, and where it holds.
-FAST_BOUNDS = {
-    "exp": (4.0, -86.0, 89.0),
-    "exp2": (3.0, -124.0, 129.0),
-    "log": (4.0, 1e-3, 1e3),
-    "log2": (4.0, 1e-3, 1e3),
-    "sin": (2.0, -1000.0, 1000.0),
-    "cos": (2.0, -1000.0, 1000.0),
-    "tanh": (4.0, -20.0, 20.0),
-    "erf": (4.0, -6.0, 6.0),
-}
 
 
 def worst(name, element, arrays, kernel):
@@ -53,9 +42,9 @@ def test_f64_scalars(name):
     assert error <= F64_BOUNDS[name], f"{error} ULP at {at}"
 
 
-@pytest.mark.parametrize("name", FAST_BOUNDS)
+@pytest.mark.parametrize("name", math_ulp.FAST_BOUNDS)
 def test_fast_variants(name):
-    bound, low, high = FAST_BOUNDS[name]
+    bound, low, high = math_ulp.FAST_BOUNDS[name]
     kernel = math_ulp.Jit(math_ulp.source(name, "f32"), np.float32, fast=True)
     rng = np.random.default_rng(0)
     x = rng.uniform(low, high, 2 * math_ulp.BLOCK).astype(np.float32)
@@ -74,7 +63,7 @@ def test_fast_exponentials_keep_the_edges(name):
 
 def test_every_fast_expansion_is_an_expansion():
     assert set(FAST_EXPANSIONS) <= set(EXPANSIONS)
-    assert {f"math.{name}" for name in FAST_BOUNDS} | {"math.sincos"} == set(FAST_EXPANSIONS)
+    assert {f"math.{name}" for name in math_ulp.FAST_BOUNDS} | {"math.sincos"} == set(FAST_EXPANSIONS)
 
 
 def test_ipowi():

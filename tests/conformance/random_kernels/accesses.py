@@ -68,16 +68,17 @@ def affine(builder: Builder, shape, room: int, distinct: bool) -> tuple[str, int
     return " + ".join(terms), high
 
 
-def irregular(builder: Builder, shape, room: int) -> str | None:
-    """Offsets in [0, room) that no formula gives."""
+def irregular(builder: Builder, shape, room: int) -> tuple[str, str] | None:
+    """Offsets in [0, room) that no formula gives, and their type."""
     index = builder.pick(lambda v: v.shape == shape and v.dtype in ("i32", "i64", "u8", "i16"))
     if index is None:
         return None
     n = builder.scalar(room)
     wide = index.name if index.dtype in ("i32", "i64") else f"{index.name}.to(tl.int32)"
+    dtype = "i64" if index.dtype == "i64" else "i32"
     if index.dtype[0] == "u":
-        return f"{wide} % {n}"
-    return f"({wide} % {n} + {n}) % {n}"
+        return f"{wide} % {n}", dtype
+    return f"({wide} % {n} + {n}) % {n}", dtype
 
 
 def mask_text(builder: Builder, offsets: str, shape, room: int, needed: bool) -> str | None:
@@ -112,9 +113,10 @@ def offsets_for(builder: Builder, array: str, shape, distinct: bool) -> tuple[st
         return builder.scalar(at, 40), None
     kind = builder.number(0, 99)
     if kind >= 92 and not distinct:
-        text = irregular(builder, shape, room)
-        if text is not None:
-            name = builder.let(text, "i32", shape, "o").name
+        found = irregular(builder, shape, room)
+        if found is not None:
+            text, dtype = found
+            name = builder.let(text, dtype, shape, "o").name
             return name, mask_text(builder, name, shape, room, False)
     text, high = affine(builder, shape, room, distinct)
     if 84 <= kind < 92:

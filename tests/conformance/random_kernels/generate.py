@@ -102,19 +102,20 @@ def scalar_condition(builder: Builder) -> str:
 def carried(builder: Builder, most: int) -> list[Variable]:
     """Variables that a block reassigns; each a copy under a name of its own.
 
-    No two start with the same value: of two that do, where one yields the other, the canonicaliser
-    in Triton 3.7 takes the first for a constant.
+    No two start with the same value, whatever folds to what: of two that do, where one yields the
+    other, the canonicaliser in Triton 3.7 takes the first for a constant.  So all but the first
+    start off by an argument of their own.
     """
-    found, starts = [], set()
+    found: list[Variable] = []
     for _ in range(builder.number(0, most)):
         v = builder.pick(lambda v: v.dtype in NUMBERS and v not in found)
         if v is not None:
             text = v.name
             if builder.chance(30):
                 text = f"tl.full({v.shape}, {constant(builder, v.dtype)}, {spelt(v.dtype)})"
-            if text in starts:
-                continue
-            starts.add(text)
+            if found:
+                # 1 would be a constant.
+                text = f"({text} + {builder.scalar(len(found) + 1, 100)}).to({spelt(v.dtype)})"
             found.append(builder.let(text, v.dtype, v.shape, "c"))
     return found
 

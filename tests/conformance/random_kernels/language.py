@@ -157,7 +157,7 @@ def sum(x, axis=None, keep_dims=False, dtype=None):
     kind = x.dtype
     if not is_float(kind):
         kind = ("u32" if kind[0] == "u" else "i32") if numbers.width(kind) < 32 else kind
-    x = cast(x, str(dtype) if dtype else "f32" if kind == "bf16" else kind)
+    x = cast(x, str(dtype) if dtype else kind)
     return _summed(x, lambda a: np.sum(a, axis=axis, keepdims=keep_dims, dtype=a.dtype))
 
 
