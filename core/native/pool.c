@@ -1,47 +1,30 @@
 #define _GNU_SOURCE
-#include "pool.h"
-#include "services.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
   ALIGNMENT = 128,
   CHUNKS_PER_THREAD = 8, /* enough to even out unequal programs, few enough to keep the counter cold */
-  SPINS = 256,           /* about 10 us: longer than a wake-up between back-to-back launches */
   STACK_BYTES = 16 << 20,
+  MOST_WORKERS = 1024, /* each has a stack; so many programs or iterations can wait at once */
+  SPARE = 16,          /* of those that were started for others that wait, this many stay for the next time */
 };
 
-/* A launch that is under way.  It lives on the stack of the thread that launched it. */
-struct job {
-  vertebra_kernel *kernel;
-  const uint64_t *args;
-  int64_t scratch_bytes;
-  int32_t grid_x, grid_y, grid_z;
-  int64_t programs, chunk;
-  _Atomic int64_t next; /* first program that nobody has taken */
-  atomic_int helpers;   /* workers inside the job; changes under `lock` */
-  atomic_int error;
-  const char *failure; /* what the program `failed` said; set once, by who sets `error` */
-  int32_t failed[3];
-  int wanted; /* how many workers may still join; under `lock` */
-  struct job *after;
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t vertebra_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static struct job *open_jobs; /* jobs that workers may join */
 static atomic_int openings;   /* sum of `wanted`, so that an idle worker can look without the lock */
-static int workers;
+static int workers, idle;     /* idle: those inside of no job, or still starting */
+static int kept;              /* workers that launches asked for; more are there only for those that wait */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 void (*vertebra_pool_on_thread_start)(void);
@@ -70,15 +53,16 @@ static void *scratch_of_thread(int64_t bytes) {
 }
 
 /* A child of fork() has only the thread that forked: no workers, nobody else's jobs. */
-static void before_fork(void) { pthread_mutex_lock(&lock); }
-static void in_parent(void) { pthread_mutex_unlock(&lock); }
+static void before_fork(void) { pthread_mutex_lock(&vertebra_lock); }
+static void in_parent(void) { pthread_mutex_unlock(&vertebra_lock); }
 static void in_child(void) {
-  pthread_mutex_init(&lock, NULL);
+  pthread_mutex_init(&vertebra_lock, NULL);
   pthread_cond_init(&work, NULL);
   pthread_cond_init(&done, NULL);
+  pthread_cond_init(&vertebra_moved, NULL);
   open_jobs = NULL;
   atomic_store(&openings, 0);
-  workers = 0;
+  workers = idle = kept = 0;
 }
 
 static void initialise(void) {
@@ -86,72 +70,72 @@ static void initialise(void) {
   pthread_atfork(before_fork, in_parent, in_child);
 }
 
-static inline void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#elif defined(__riscv)
-  __asm__ volatile(".insn i 0x0F, 0, x0, x0, 0x010"); /* pause, a hint everywhere */
-#endif
-}
+_Thread_local struct run *vertebra_running;
 
-/* What a thread runs, so that a program which fails gets out of its kernel. */
-struct run {
-  struct job *job;
-  struct run *outer; /* a launch inside of another one, by the sink of what kernels print */
-  jmp_buf out;
-};
-static _Thread_local struct run *running;
-
-static _Thread_local char failure[1024]; /* of this thread's last launch that failed */
+/* Of this thread's last launch that failed. */
+static _Thread_local char failure[sizeof((struct stream *)0)->failure];
 
 const char *vertebra_failure(void) { return failure; }
 
+/* Nothing more begins in the stream, and who waits goes on, to find that it has failed.  Needs the lock. */
+static void stop(struct stream *stream, int error) {
+  int none = 0;
+  atomic_compare_exchange_strong(&stream->error, &none, error);
+  for (struct waiter *w = stream->waiters; w; w = w->after) {
+    w->released = true;
+    stream->running++;
+  }
+  stream->waiters = NULL;
+  pthread_cond_broadcast(&vertebra_moved);
+}
+
+void vertebra_stream_fail(struct stream *stream, const char *format, ...) {
+  if (!atomic_load(&stream->error)) {
+    va_list values;
+    va_start(values, format);
+    vsnprintf(stream->failure, sizeof stream->failure, format, values);
+    va_end(values);
+  }
+  stop(stream, VERTEBRA_FAILED);
+}
+
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z) {
-  struct run *run = running;
+  struct run *run = vertebra_running;
   if (!run) {
     fprintf(stderr, "program (%" PRId32 ", %" PRId32 ", %" PRId32 "): %s\n", x, y, z, message);
     abort();
   }
-  struct job *job = run->job;
-  int none = 0;
-  if (atomic_compare_exchange_strong(&job->error, &none, VERTEBRA_FAILED)) {
-    job->failure = message;
-    job->failed[0] = x, job->failed[1] = y, job->failed[2] = z;
-  }
-  atomic_store(&job->next, job->programs);
+  pthread_mutex_lock(&vertebra_lock);
+  vertebra_stream_fail(run->job->stream, "program (%" PRId32 ", %" PRId32 ", %" PRId32 "): %s", x, y, z,
+                       message);
+  pthread_mutex_unlock(&vertebra_lock);
   /* A kernel owns nothing that would have to be given back, and stops where it failed. */
   _longjmp(run->out, 1);
 }
 
-/* The error of a job whose programs have all ended. */
-static int outcome(const struct job *job) {
-  int error = atomic_load(&job->error);
-  if (error == VERTEBRA_FAILED)
-    snprintf(failure, sizeof failure, "program (%" PRId32 ", %" PRId32 ", %" PRId32 "): %s", job->failed[0],
-             job->failed[1], job->failed[2], job->failure);
-  return error;
-}
-
-static void run_chunks(struct job *job) {
-  void *memory = NULL;
-  if (job->scratch_bytes > 0 && !(memory = scratch_of_thread(job->scratch_bytes))) {
-    int none = 0;
-    atomic_compare_exchange_strong(&job->error, &none, ENOMEM);
-    atomic_store(&job->next, job->programs);
+static void run_chunks(struct job *job, void *memory) {
+  if (!memory && job->scratch_bytes > 0 && !(memory = scratch_of_thread(job->scratch_bytes))) {
+    pthread_mutex_lock(&vertebra_lock);
+    stop(job->stream, ENOMEM);
+    pthread_mutex_unlock(&vertebra_lock);
     return;
   }
-  struct run run = {.job = job, .outer = running};
-  running = &run;
+  struct run run = {.job = job, .outer = vertebra_running};
+  vertebra_running = &run;
   while (!_setjmp(run.out)) {
     int64_t begin = atomic_fetch_add_explicit(&job->next, job->chunk, memory_order_relaxed);
-    if (begin >= job->programs)
+    if (begin >= job->count || atomic_load_explicit(&job->stream->error, memory_order_relaxed))
       break;
-    int64_t end = job->programs - begin > job->chunk ? begin + job->chunk : job->programs;
-    job->kernel(job->args, memory, begin, end, job->grid_x, job->grid_y, job->grid_z);
+    int64_t end = job->count - begin > job->chunk ? begin + job->chunk : job->count;
+    run.at = begin;
+    if (job->kernel)
+      job->kernel(job->args, memory, job->first + begin, job->first + end, job->grid_x, job->grid_y,
+                  job->grid_z);
+    else
+      job->task(job->args, job->first + begin * job->step,
+                end == job->count ? job->bound : job->first + end * job->step, memory);
   }
-  running = run.outer;
+  vertebra_running = run.outer;
 }
 
 static struct job *joinable(void) {
@@ -161,33 +145,55 @@ static struct job *joinable(void) {
   return NULL;
 }
 
+static void join(struct job *job) {
+  job->wanted--;
+  job->stream->invited--;
+  atomic_fetch_sub(&openings, 1);
+  idle--;
+  atomic_fetch_add(&job->helpers, 1);
+  job->stream->running++;
+}
+
+static void leave(struct job *job) {
+  idle++;
+  job->stream->running--;
+  if (atomic_fetch_sub(&job->helpers, 1) == 1 && job->waited_for) {
+    job->waited_for = false;
+    job->stream->running++; /* its starter, which wakes */
+    pthread_cond_broadcast(&done);
+  }
+  vertebra_stream_look_on(job->stream);
+}
+
 static void *worker(void *unused) {
   if (vertebra_pool_on_thread_start)
     vertebra_pool_on_thread_start();
-  pthread_mutex_lock(&lock);
+  pthread_mutex_lock(&vertebra_lock);
   for (;;) {
     struct job *job = joinable();
+    if (!job && workers > kept + SPARE)
+      break;
     if (!job) {
-      pthread_mutex_unlock(&lock);
-      for (int i = 0; i < SPINS && !atomic_load_explicit(&openings, memory_order_relaxed); i++)
-        relax();
-      pthread_mutex_lock(&lock);
+      pthread_mutex_unlock(&vertebra_lock);
+      for (int i = 0; i < VERTEBRA_SPINS && !atomic_load_explicit(&openings, memory_order_relaxed); i++)
+        vertebra_relax();
+      pthread_mutex_lock(&vertebra_lock);
       while (!(job = joinable()))
-        pthread_cond_wait(&work, &lock);
+        pthread_cond_wait(&work, &vertebra_lock);
     }
-    job->wanted--;
-    atomic_fetch_sub(&openings, 1);
-    atomic_fetch_add(&job->helpers, 1);
-    pthread_mutex_unlock(&lock);
-    run_chunks(job);
-    pthread_mutex_lock(&lock);
-    if (atomic_fetch_sub(&job->helpers, 1) == 1)
-      pthread_cond_broadcast(&done);
+    join(job);
+    pthread_mutex_unlock(&vertebra_lock);
+    run_chunks(job, NULL);
+    pthread_mutex_lock(&vertebra_lock);
+    leave(job);
   }
+  workers--;
+  idle--;
+  pthread_mutex_unlock(&vertebra_lock);
   return unused;
 }
 
-/* Starts workers until there are `count`; fewer are no error, only slower.  Needs `lock`. */
+/* Starts workers until there are `count`; fewer are no error, only slower.  Needs the lock. */
 static void grow(int count) {
   if (workers >= count)
     return;
@@ -206,42 +212,119 @@ static void grow(int count) {
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
   pthread_t thread;
   while (workers < count && !pthread_create(&thread, &attributes, worker, NULL))
-    workers++;
+    workers++, idle++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
 }
 
-static void run_shared(struct job *job, int helpers) {
-  pthread_mutex_lock(&lock);
-  grow(helpers);
-  job->wanted = helpers;
-  job->after = open_jobs;
-  open_jobs = job;
+/* Lets `helpers` more threads join the job.  Needs the lock. */
+static void invite(struct job *job, int helpers) {
+  if (!job->open) {
+    job->open = true;
+    job->after = open_jobs;
+    open_jobs = job;
+  }
+  job->wanted += helpers;
+  job->stream->invited += helpers;
   atomic_fetch_add(&openings, helpers);
   if (helpers == 1)
     pthread_cond_signal(&work);
   else
     pthread_cond_broadcast(&work);
-  pthread_mutex_unlock(&lock);
+}
 
-  run_chunks(job);
-
-  pthread_mutex_lock(&lock);
+/* Waits until all that others took of the job has ended.  The caller has found nothing left to take. */
+static void finish(struct job *job) {
+  if (!job->open) /* nobody else opens it unless this thread waits at a barrier */
+    return;
+  pthread_mutex_lock(&vertebra_lock);
   struct job **link = &open_jobs;
   while (*link != job)
     link = &(*link)->after;
   *link = job->after;
   atomic_fetch_sub(&openings, job->wanted);
+  job->stream->invited -= job->wanted;
   if (atomic_load(&job->helpers)) {
-    pthread_mutex_unlock(&lock);
-    for (int i = 0; i < SPINS && atomic_load_explicit(&job->helpers, memory_order_relaxed); i++)
-      relax();
-    pthread_mutex_lock(&lock);
-    while (atomic_load(&job->helpers))
-      pthread_cond_wait(&done, &lock);
+    pthread_mutex_unlock(&vertebra_lock);
+    for (int i = 0; i < VERTEBRA_SPINS && atomic_load_explicit(&job->helpers, memory_order_relaxed); i++)
+      vertebra_relax();
+    pthread_mutex_lock(&vertebra_lock);
+  }
+  if (atomic_load(&job->helpers)) {
+    job->waited_for = true;
+    job->stream->running--;
+    vertebra_stream_look_on(job->stream);
+    while (job->waited_for)
+      pthread_cond_wait(&done, &vertebra_lock);
   }
   /* The lock also orders the helpers' writes before our return. */
-  pthread_mutex_unlock(&lock);
+  pthread_mutex_unlock(&vertebra_lock);
+}
+
+/* A job that has something left to begin, from the innermost ones that wait outwards. */
+static struct job *unbegun(const struct stream *stream) {
+  for (struct waiter *w = stream->waiters; w; w = w->after)
+    for (struct run *run = w->run; run; run = run->job->caller)
+      if (atomic_load(&run->job->next) < run->job->count)
+        return run->job;
+  return NULL;
+}
+
+void vertebra_stream_look_on(struct stream *stream) {
+  if (stream->running || !stream->waiters)
+    return;
+  if (!stream->invited) {
+    struct job *job = unbegun(stream);
+    if (!job) {
+      char text[sizeof stream->failure];
+      vertebra_describe_waiters(stream, text, sizeof text);
+      vertebra_stream_fail(stream, "%s", text);
+      return;
+    }
+    invite(job, 1);
+  }
+  /* The others may be busy for long, or wait themselves. */
+  int wanted = workers - idle + atomic_load(&openings);
+  grow(wanted < MOST_WORKERS ? wanted : MOST_WORKERS);
+  if (!idle)
+    vertebra_stream_fail(stream, "%d threads wait at barriers, and no more can be started for the programs or"
+                                 " iterations that have not begun", workers);
+}
+
+static int least(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
+
+/* Asks for `helpers` more threads, as far as the launch may have them. */
+static void share(struct job *job, int helpers) {
+  if (helpers > 0) {
+    pthread_mutex_lock(&vertebra_lock);
+    if (kept < job->stream->threads - 1)
+      kept = job->stream->threads - 1;
+    grow(least(workers - idle + helpers, kept));
+    invite(job, helpers);
+    pthread_mutex_unlock(&vertebra_lock);
+  }
+}
+
+/* How many numbers a thread takes at once, where they do not wait for each other. */
+static int64_t chunk_of(int64_t count, int threads) {
+  int64_t chunk = count / ((int64_t)threads * CHUNKS_PER_THREAD);
+  return chunk > 0 ? chunk : 1;
+}
+
+void vertebra_run_inside(struct job *job, void *memory) {
+  struct stream *stream = job->stream = vertebra_running->job->stream;
+  job->caller = vertebra_running;
+  if (!job->chunk)
+    job->chunk = chunk_of(job->count, stream->threads);
+  pthread_mutex_lock(&vertebra_lock);
+  int64_t free_threads = stream->threads - stream->running - stream->invited;
+  pthread_mutex_unlock(&vertebra_lock);
+  if (free_threads > 0)
+    share(job, least((job->count - 1) / job->chunk, free_threads));
+  run_chunks(job, memory);
+  finish(job);
+  if (atomic_load(&stream->error))
+    _longjmp(vertebra_running->out, 1);
 }
 
 int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scratch_bytes,
@@ -253,20 +336,29 @@ int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scrat
       programs > INT64_MAX / 2)
     return EOVERFLOW;
   pthread_once(&once, initialise);
+  threads = threads > 1 ? threads : 1;
+  struct stream stream;
+  vertebra_open_stream(&stream, threads, threads / least(programs, threads));
   struct job job = {
-      .kernel = kernel, .args = args, .scratch_bytes = scratch_bytes,
-      .grid_x = grid_x, .grid_y = grid_y, .grid_z = grid_z, .programs = programs,
+      .stream = &stream, .kernel = kernel, .args = args, .scratch_bytes = scratch_bytes,
+      .grid_x = grid_x, .grid_y = grid_y, .grid_z = grid_z, .count = programs, .chunk = programs,
   };
-  if (threads <= 1 || programs == 1) {
-    job.chunk = programs;
-    run_chunks(&job);
-    return outcome(&job);
+  void *memory = NULL;
+  /* The thread's own block belongs to the launch that this one is inside of. */
+  if (vertebra_running && scratch_bytes > 0 && posix_memalign(&memory, ALIGNMENT, (size_t)scratch_bytes))
+    return ENOMEM;
+  if (threads > 1 && programs > 1) {
+    job.chunk = chunk_of(programs, threads);
+    share(&job, least((programs - 1) / job.chunk, threads - 1)); /* the first chunk is the caller's */
   }
-  int64_t chunk = programs / ((int64_t)threads * CHUNKS_PER_THREAD);
-  job.chunk = chunk > 0 ? chunk : 1;
-  int64_t helpers = (programs - 1) / job.chunk; /* chunks besides the caller's first */
-  run_shared(&job, helpers < threads - 1 ? (int)helpers : threads - 1);
-  return outcome(&job);
+  run_chunks(&job, memory);
+  finish(&job);
+  free(memory);
+  vertebra_free_shared(&stream);
+  int error = atomic_load(&stream.error);
+  if (error == VERTEBRA_FAILED)
+    memcpy(failure, stream.failure, sizeof failure);
+  return error;
 }
 
 int vertebra_launch_request(const struct vertebra_request *request) {

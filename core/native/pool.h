@@ -8,6 +8,10 @@
 typedef void vertebra_kernel(const uint64_t *args, void *scratch, int64_t begin, int64_t end,
                              int32_t grid_x, int32_t grid_y, int32_t grid_z);
 
+/* The iterations begin <= i < end of a parallel loop, by the loop's own step.  captures: what its body
+ * uses of the program around it.  scratch: as for a kernel, the calling thread's own. */
+typedef void vertebra_task(const void *captures, int64_t begin, int64_t end, void *scratch);
+
 /* One launch in one block of memory, as Python packs it. */
 struct vertebra_request {
   vertebra_kernel *kernel;
@@ -21,9 +25,10 @@ enum { VERTEBRA_FAILED = -1 }; /* a program called vertebra_fail */
 
 /* Runs every program of the grid and returns when all have ended.
  *
- * Returns 0, VERTEBRA_FAILED (the programs that had not begun have not run), ENOMEM where a thread gets no scratch memory (some programs may have run), or
- * EOVERFLOW where the number of programs does not fit in 63 bits (none has run).  Any number of
- * threads may call this at once, also in a child after fork().
+ * Returns 0, VERTEBRA_FAILED (the programs that had not begun have not run), ENOMEM where a thread
+ * gets no scratch memory (some programs may have run), or EOVERFLOW where the number of
+ * programs does not fit in 63 bits (none has run).  Any number of threads may call this at once, also in
+ * a child after fork().
  */
 int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scratch_bytes,
                     int32_t grid_x, int32_t grid_y, int32_t grid_z, int32_t threads);

@@ -4,11 +4,12 @@ import ast
 
 from triton.language.core import base_type, base_value, builtin
 
+from vertebra.core.abi import FIRST_PHASE
 from vertebra.lowering.leave_call import leave_call
-from vertebra.plugins.xsmt.language.arguments import constant, described, i32, integer
+from vertebra.plugins.xsmt.language.arguments import constant, described, i32, integer, plain
 from vertebra.plugins.xsmt.language.buffers import number_of_copies
 
-_MOST = 2**15 - 1  # the runtime's fields have 16 bits
+MOST_COUNT = 2**15 - 1  # the runtime's fields have 16 bits
 
 
 class BarrierType(base_type):
@@ -100,14 +101,16 @@ def barrier_arrive(bar, _semantic=None, _generator=None):
 
 
 @builtin
-def barrier_wait(bar, flag=0, arrive_count=0, _semantic=None, _generator=None):
-    """Waits until the phase of `bar` has the parity `flag`.
+def barrier_wait(bar, flag=None, arrive_count=0, _semantic=None, _generator=None):
+    """Waits until the phase of `bar` has the parity `flag`, 0 or 1; without one, until a phase has ended.
 
-    A barrier made with flag 0 has parity 1 after its first phase.
+    A barrier made with flag 0 has parity 1 after its first phase.  arrive_count: how many will
+    arrive; a note, since the barrier knows how many it expects.
     """
+    flag = FIRST_PHASE if plain(flag) is None else _count("barrier_wait", "flag", flag)
     operands = {
         "barrier": _single("barrier_wait", bar),
-        "flag": i32(_semantic, _count("barrier_wait", "flag", flag)),
+        "flag": i32(_semantic, flag),
         "arrive_count": i32(_semantic, _count("barrier_wait", "arrive_count", arrive_count)),
     }
     leave_call(_generator, "xsmt.barrier_wait", operands)
@@ -147,9 +150,9 @@ def _made(semantic, generator, operation, operands, type=None, attributes=None) 
 
 def _count(function: str, name: str, value):
     value = integer(function, name, value)
-    least = 1 if name == "expect_count" else 0
-    if isinstance(value, int) and not least <= value <= _MOST:
-        raise ValueError(f"smt.{function}: {name} is {value}; it has to be {least} to {_MOST}")
+    least, most = 1 if name == "expect_count" else 0, 1 if name == "flag" else MOST_COUNT
+    if isinstance(value, int) and not least <= value <= most:
+        raise ValueError(f"smt.{function}: {name} is {value}; it has to be {least} to {most}")
     return value
 
 
