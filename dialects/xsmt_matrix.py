@@ -84,6 +84,41 @@ class RepackOp(Xsmt.Operation, name="repack", traits=[ext.Pure]):
         return True
 
 
+class InsertOp(Xsmt.Operation, name="insert", traits=[ext.Pure]):
+    """result = dest, with the matrix in src in the place of dest's part at `offsets`, of `shape`
+
+    src: (R, C, r, c)    offsets: 2 i32    dest, result: (S0, S1), or a packed (R', C', r', c')
+    What would lie outside of dest, or is beyond `shape` in src, goes nowhere.
+    """
+
+    src: ext.Operand[Tensor]
+    dest: ext.Operand[Tensor]
+    offsets: Sequence[ext.Operand[I32]]
+    shape: I64ArrayAttr
+    result: ext.Result[Tensor]
+    assembly = "$src `,` $dest `[` $offsets `]` `shape` $shape attr-dict `:` type($src) `->` type($result)"
+    infer = {"dest": ("result", lambda result: result)}
+
+    @staticmethod
+    def verify_invariants(op):
+        check_rank(op, op.src, 4, "the source")
+        if len(shape_of(op.dest)) != 4:
+            check_rank(op, op.dest, 2, "the destination")
+        check_offsets(op)
+        check_result(op, shape_of(op.dest), element_of(op.src))
+        rows, columns, height, width = shape_of(op.src)
+        sizes, whole = check_sizes(op, "shape"), [rows * height, columns * width]
+        if any(s > w for s, w in zip(sizes, whole, strict=True)):
+            raise CompileError(
+                f"xsmt.insert: shape is {sizes}, and the source has {shown(whole)} elements",
+                at=op,
+                fix=f"use at most {whole}",
+            )
+        if op.dest.type != op.result.type:
+            raise CompileError(f"xsmt.insert: dest is {op.dest.type}", at=op, fix=f"use {op.result.type}")
+        return True
+
+
 FLOATS = (ir.F16Type, ir.BF16Type, ir.F32Type, ir.F64Type)
 
 

@@ -7,6 +7,9 @@ import attrs
 import layer_norm
 import matmul
 import numpy as np
+import packed_attention
+import packed_rows
+import packed_scores
 import softmax
 import torch
 import vector_add
@@ -119,23 +122,69 @@ def layer_norm_backward_example(m=64, n=781):
     return Example("layer_norm backward", f"{m}x{n}", "float32", prepare, 32 * EPS[torch.float32])
 
 
+def packed_scores_example(dtype=torch.float32, m=150, n=93, head=64):
+    def prepare(rng):
+        q, k = normal(rng, m, head, dtype=dtype), normal(rng, n, head, dtype=dtype)
+        out, scale = torch.empty(m, n), 0.125
+        return lambda: packed_scores.packed_scores(q, k, out, scale), [out], [exact(q) @ exact(k).T * scale]
+
+    return Example("packed scores", f"{m}x{n}x{head}", name(dtype), prepare, EPS[torch.float32] * head / 2)
+
+
+def packed_softmax_example(m=37, n=781):
+    def prepare(rng):
+        x = normal(rng, m, n, scale=4)
+        out = torch.empty(m, n)
+        return lambda: packed_rows.packed_softmax(x, out), [out], [numpy_softmax(exact(x))]
+
+    return Example("packed softmax", f"{m}x{n}", "float32", prepare, 4 * EPS[torch.float32])
+
+
+def packed_layer_norm_example(m=37, n=781):
+    def prepare(rng):
+        x, weight, bias = normal(rng, m, n), normal(rng, n), normal(rng, n)
+        out = torch.empty(m, n)
+        want, _, _ = numpy_layer_norm(exact(x), exact(weight), exact(bias))
+        return lambda: packed_rows.packed_layer_norm(x, weight, bias, out), [out], [want]
+
+    return Example("packed layer norm", f"{m}x{n}", "float32", prepare, 16 * EPS[torch.float32])
+
+
+def packed_attention_example(causal, dtype, head, length, hybrid=False, heads=2):
+    def prepare(rng):
+        launch, outputs, references = attention_inputs(rng, causal, dtype, heads, length, head)
+        return lambda: launch(packed_attention.packed_attention, hybrid=hybrid), outputs, references
+
+    kind = "hybrid" if hybrid else "packed"
+    kind += " attention causal" if causal else " attention full"
+    return Example(kind, f"{heads}x{length}x{head}", name(dtype), prepare, attention_tolerance(dtype))
+
+
+def attention_tolerance(dtype) -> float:
+    """In half precision the weights are rounded before they multiply v, and the result once more."""
+    return 32 * EPS[torch.float32] if dtype == torch.float32 else 2 * EPS[dtype]
+
+
+def attention_inputs(rng, causal, dtype, heads, length, head):
+    """(launch, outputs, references); launch(function, **options) calls an attention."""
+    q, k, v = (normal(rng, heads, length, head, dtype=dtype) for _ in range(3))
+    out = torch.empty(heads, length, head, dtype=dtype)
+    scores = exact(q) @ exact(k).transpose(0, 2, 1) / head**0.5
+    if causal:
+        scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+    references = [numpy_softmax(scores) @ exact(v)]
+    return lambda function, **options: function(q, k, v, out, causal=causal, **options), [out], references
+
+
 def attention_example(causal, dtype=torch.float32, heads=2, length=150, head=64):
     def prepare(rng):
-        q, k, v = (normal(rng, heads, length, head, dtype=dtype) for _ in range(3))
-        out = torch.empty(heads, length, head, dtype=dtype)
-        scores = exact(q) @ exact(k).transpose(0, 2, 1) / head**0.5
-        if causal:
-            scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
-        return (
-            lambda: attention.attention(q, k, v, out, causal=causal),
-            [out],
-            [numpy_softmax(scores) @ exact(v)],
-        )
+        launch, outputs, references = attention_inputs(rng, causal, dtype, heads, length, head)
+        return lambda: launch(attention.attention), outputs, references
 
     kind = "causal" if causal else "full"
-    # In half precision the weights are rounded before they multiply v, and the result once more.
-    tolerance = 32 * EPS[torch.float32] if dtype == torch.float32 else 2 * EPS[dtype]
-    return Example(f"attention {kind}", f"{heads}x{length}x{head}", name(dtype), prepare, tolerance)
+    return Example(
+        f"attention {kind}", f"{heads}x{length}x{head}", name(dtype), prepare, attention_tolerance(dtype)
+    )
 
 
 EXAMPLES = [
@@ -150,4 +199,15 @@ EXAMPLES = [
     attention_example(False),
     attention_example(True),
     attention_example(True, torch.float16),
+    packed_scores_example(),
+    packed_scores_example(torch.float16),
+    packed_softmax_example(),
+    packed_layer_norm_example(),
+    packed_attention_example(False, torch.float32, 64, 150, hybrid=True),
+    packed_attention_example(True, torch.float16, 64, 150, hybrid=True),
+    packed_attention_example(False, torch.float32, 64, 150),
+    packed_attention_example(True, torch.float32, 64, 150),
+    packed_attention_example(True, torch.float16, 128, 77),
+    packed_attention_example(False, torch.bfloat16, 256, 77),
+    packed_attention_example(False, torch.float16, 512, 77),
 ]

@@ -85,21 +85,73 @@ def subview_to_make_tensor_ptr(op):
 
 
 def _origin(op, value: ir.Value) -> tuple[tt.MakeTensorPtrOp, list[ir.Value]]:
-    """The operation that made the block pointer `value`, and the offsets of that pointer."""
-    steps = []
-    while not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tt.advance":
-        steps.append(list(value.owner.offsets))
-        value = value.owner.ptr
-    if isinstance(value.owner, ir.Block) or value.owner.operation.name != "tt.make_tensor_ptr":
+    """The operation that made the block pointer `value`, and the offsets of that pointer.
+
+    A pointer that a loop advances by the same steps in each turn is as many steps on as there were turns.
+    """
+    steps: list = []  # what has to be added to the first offsets: (a step, the loop whose turns multiply it)
+    while True:
+        made = None if isinstance(value.owner, ir.Block) else value.owner.operation
+        if made is not None and made.name == "tt.advance":
+            steps.append((list(value.owner.offsets), None))
+            value = value.owner.ptr
+        elif made is None and (found := _advanced_by(value)) is not None:
+            loop, each_turn, value = found
+            steps += [(step, loop) for step in each_turn]
+        else:
+            break
+    if made is None or made.name != "tt.make_tensor_ptr":
         raise CompileError(
             f"{op.operation.name}: it is not known where this block pointer was made",
             at=op,
-            fix="view the pointer that make_block_ptr or alloc gave, not one that a loop or branch carries",
+            fix="view the pointer that make_block_ptr or alloc gave, or that a loop advances by fixed steps",
         )
-    made, offsets = value.owner, list(value.owner.offsets)
-    for step in steps:
+    offsets = list(value.owner.offsets)
+    for step, loop in steps:
+        if loop is not None:
+            turns = _turns(loop)
+            step = [arith.MulIOp(turns, s).result for s in step]
         offsets = [arith.AddIOp(a, b).result for a, b in zip(offsets, step, strict=True)]
-    return made, offsets
+    return value.owner, offsets
+
+
+def _advanced_by(value: ir.Value) -> tuple[ir.Operation, list[list[ir.Value]], ir.Value] | None:
+    """(loop, steps of a turn, initial pointer) of a pointer that an scf.for carries; None where they vary."""
+    loop = value.owner.owner.operation
+    if loop.name != "scf.for" or value.arg_number == 0:
+        return None
+    *_, last = value.owner.operations
+    steps, next_one = [], last.operands[value.arg_number - 1]
+    while next_one != value:
+        if isinstance(next_one.owner, ir.Block) or next_one.owner.operation.name != "tt.advance":
+            return None
+        steps.append(list(next_one.owner.offsets))
+        next_one = next_one.owner.ptr
+    if not all(_is_outside(offset, loop) for step in steps for offset in step):
+        return None
+    return loop, steps, loop.operands[2 + value.arg_number]
+
+
+def _is_outside(value: ir.Value, loop: ir.Operation) -> bool:
+    owner = value.owner
+    place = owner.owner if isinstance(owner, ir.Block) else owner.operation.parent
+    while place is not None:
+        if place.operation == loop:
+            return False
+        place = place.operation.parent
+    return True
+
+
+def _turns(loop: ir.Operation) -> ir.Value:
+    """How many turns of `loop` are over, an i32."""
+    index = loop.regions[0].blocks[0].arguments[0]
+    start, _, step = list(loop.operands)[:3]
+    turns = arith.DivSIOp(arith.SubIOp(index, start).result, step).result
+    i32 = build.integer(32)
+    if turns.type == i32:
+        return turns
+    kind = arith.TruncIOp if isinstance(turns.type, ir.IntegerType) else arith.IndexCastOp
+    return kind(i32, turns).result
 
 
 def _in_tiles(offsets, packed: list[int]) -> list[ir.Value]:

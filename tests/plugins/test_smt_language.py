@@ -181,10 +181,10 @@ def bad_view(x, y, n, CASE: tl.constexpr):
         ("outside", "elements 24 to 39 of dimension 0 are outside the memory's 32"),
         ("packing", "packed in tiles of 8x8 and cannot be seen in tiles of 4x4"),
         ("half", "both members have to be positive"),
-        ("value", "destination has to be a block pointer"),
+        ("value", "it has to be a block pointer, or a variable that holds a tensor"),
         (
             "power",
-            "would be 3x4x12x8, and Triton takes tensors only of sizes that are powers of two",
+            "powers of two: 2 or 4 for 3, 8 or 16 for 12 are the nearest",
         ),
         ("scalar", "base is int32"),
     ],
@@ -454,6 +454,8 @@ def bad_others(x, y, n, CASE: tl.constexpr):
         smt.mbarrier_copies(0, 0, 0, n, copies=2)
     elif CASE == "buffer":
         smt.alloc_copies((8, 8), copies=2)[-1]
+    elif CASE == "storage":
+        smt.alloc((8, 8), storage="l3")
     elif CASE == "copies":
         smt.alloc_copies((8, 8), copies=0)
     elif CASE == "loop":
@@ -478,6 +480,7 @@ def bad_others(x, y, n, CASE: tl.constexpr):
         ("zero", "expect_count is 0; it has to be 1 to 32767"),
         ("runtime", "expect_count is a run-time value"),
         ("buffer", "index -1 of 2 buffers; use 0 to 1"),
+        ("storage", "there is no storage 'l3'; use one of fragment, tcm, l2, ddr, global"),
         ("copies", "0 copies; at least 1"),
         ("loop", "smt.mbarrier: a barrier is made inside of a loop"),
         ("global", "smt.global_mbarrier: a barrier is made inside of a loop"),

@@ -15,17 +15,19 @@ class MemoryType(tl.block_type):
 
     def __init__(self, element_ty, shape):
         self.element_ty = element_ty
-        self.shape = tuple(shape)
+        self.shape = tl.tuple(shape)
         self.numel = math.prod(self.shape)
         self.name = f"<{self.shape}, {element_ty}>"
 
 
 def tensor_type(function: str, element: tl.dtype, shape) -> tl.block_type:
     """The type of a result.  Raises ValueError for sizes that Triton's IR does not take."""
-    if any(size & (size - 1) for size in shape):
+    odd = [size for size in shape if size & (size - 1)]
+    if odd:
+        legal = ", ".join(f"{1 << (s.bit_length() - 1)} or {1 << s.bit_length()} for {s}" for s in odd)
         raise ValueError(
             f"smt.{function}: the result would be {shown(shape)}, and Triton takes tensors only of sizes that"
-            " are powers of two; choose a shape and a tile of powers of two"
+            f" are powers of two: {legal} are the nearest; choose a shape and a tile of powers of two"
         )
     return tl.block_type(element, list(shape))
 

@@ -17,17 +17,20 @@ from vertebra.plugins.xsmt.language.arguments import (
 )
 from vertebra.plugins.xsmt.language.views import make_view
 
+# Names that scripts use for where memory should be.  Here they are hints: a CPU's caches decide.
+STORAGES = ("fragment", "tcm", "l2", "ddr", "global")
+
 
 @builtin
 def alloc(shape, *args, _semantic=None, _generator=None, **named):
     """A pointer to a new block of memory, not initialised, which lives as long as the program.
 
-    alloc(shape, type=float32, storage="l2")
+    alloc(shape, type=float32, storage="l2"), where `scope` is another name for `storage`
     alloc(shape, dtype, micro, storage) and alloc(shape, micro, dtype), of earlier dates, give the
     pointer packed in tiles of `micro`, which has to divide the shape.
     """
     kind, micro, storage, rest = tl.float32, None, "l2", list(args)
-    rest += [named.pop(n) for n in ("type", "dtype", "micro", "storage") if n in named]
+    rest += [named.pop(n) for n in ("type", "dtype", "micro", "storage", "scope") if n in named]
     if named or len(rest) > 3:
         raise TypeError(
             f"smt.alloc: {len(rest) + 1} arguments{', and ' + ', '.join(named) if named else ''}; write"
@@ -39,7 +42,7 @@ def alloc(shape, *args, _semantic=None, _generator=None, **named):
         elif is_pair(value):
             micro = sizes("alloc", "micro", value)
         else:
-            storage = constant("alloc", "storage", value, str)
+            storage = _storage("alloc", value)
     shape = sizes("alloc", "shape", shape, rank=None)
     pointer = _allocate(_semantic, _generator, "xsmt.alloc", kind, shape, {"storage": storage})
     if micro is None:
@@ -53,7 +56,7 @@ def alloc_copies(shape, dtype=tl.float32, storage="l2", copies=1, _semantic=None
     """`copies` blocks of memory of one shape; `buffers[i]` is a pointer to one, i of run time or not."""
     shape = sizes("alloc_copies", "shape", shape, rank=None)
     copies = number_of_copies("alloc_copies", copies)
-    storage = constant("alloc_copies", "storage", storage, str)
+    storage = _storage("alloc_copies", storage)
     pointer = _allocate(
         _semantic,
         _generator,
@@ -71,6 +74,14 @@ def number_of_copies(function: str, copies) -> int:
     if copies < 1:
         raise ValueError(f"smt.{function}: {copies} copies; at least 1 is needed")
     return copies
+
+
+def _storage(function: str, value) -> str:
+    """A known place for memory.  Raises ValueError for any other name, with those that are known."""
+    name = constant(function, "storage", value, str)
+    if name not in STORAGES:
+        raise ValueError(f"smt.{function}: there is no storage {name!r}; use one of {', '.join(STORAGES)}")
+    return name
 
 
 def _allocate(semantic, generator, operation, element, shape, attributes):

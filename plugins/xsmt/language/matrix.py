@@ -4,6 +4,7 @@ import triton.language as tl
 from triton.language.core import builtin
 
 from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.accumulators import refreshed, write_back
 from vertebra.plugins.xsmt.language.arguments import (
     described,
     element_of,
@@ -25,7 +26,8 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
 
     out_dtype: the result's element type.  Without it that of acc, or of a; int32 for integers.
     Sums are made in float32 (int32 for integers) and rounded once.  overwrite: acc gives
-    the type only, its value is not added.  Raises ValueError with both shapes.
+    the type only, its value is not added.  Where acc is a `view` of a variable, the result is also put
+    into that part of the variable, for all who read it afterwards.  Raises ValueError with both shapes.
     """
     for name, value in (("a", a), ("b", b)):
         _check_packed(name, value)
@@ -59,7 +61,7 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
             )
         out_dtype = element_of(acc)
         if not overwrite:
-            operands["acc"] = acc.handle
+            operands["acc"] = refreshed(_semantic, _generator, acc).handle
     elif overwrite:
         raise ValueError("smt.dot: overwrite without acc; leave it out, the result is new")
     if out_dtype is None:
@@ -71,7 +73,10 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
         )
     kind = tensor_type("dot", out_dtype, shape)
     (handle,) = leave_call(_generator, "xsmt.mmt4d", operands, [kind.to_ir(_semantic.builder)])
-    return tl.tensor(handle, kind)
+    product = tl.tensor(handle, kind)
+    if acc is not None:
+        write_back(_semantic, _generator, acc, product)
+    return product
 
 
 def _check_packed(name: str, value) -> None:

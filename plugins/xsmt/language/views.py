@@ -4,6 +4,7 @@ import triton.language as tl
 from triton.language.core import builtin
 
 from vertebra.lowering.leave_call import leave_call
+from vertebra.plugins.xsmt.language.accumulators import Part, name_of, remember
 from vertebra.plugins.xsmt.language.arguments import (
     ceil_div,
     described,
@@ -12,6 +13,7 @@ from vertebra.plugins.xsmt.language.arguments import (
     is_block,
     is_pair,
     is_pointer,
+    items,
     note,
     offsets,
     plain,
@@ -34,10 +36,22 @@ def view(base, offsets, shape, packed_size=None, destination=None, _semantic=Non
     What lies outside the base reads as zero.
 
     A view of a pointer is a pointer to a part of the same memory: there the tile has to
-    divide shape and offsets.  destination: a block pointer that the result is also written
-    to.  Raises ValueError, with what would be legal.
+    divide shape and offsets.  destination: a block pointer, or a variable that holds a tensor
+    of the result's type, that the result is also written to.
+
+    Where `base` is a variable, a packed view of it can be the accumulator of `dot`, which then
+    puts its sums into that variable.  Raises ValueError, with what would be legal.
     """
-    return make_view(_semantic, _generator, base, offsets, shape, packed_size, destination)
+    name, target = name_of(_generator, 0, "base"), name_of(_generator, 4, "destination")
+    viewed = make_view(_semantic, _generator, base, offsets, shape, packed_size, destination, target)
+    if name is None or not is_block(base) or len(shape_of(viewed)) != 4:
+        return viewed
+
+    def again(semantic, generator, value):
+        return make_view(semantic, generator, value, offsets, shape, packed_size, None)
+
+    depth, where, part = len(_generator.scf_stack), items(offsets), items(shape)
+    return remember(viewed, Part(name, base, depth, where, part, again))
 
 
 @builtin
@@ -131,8 +145,8 @@ def _store(semantic, function: str, pointer, value) -> None:
     semantic.store(pointer, value, None, tuple(range(len(shape_of(pointer)))), "", "")
 
 
-def make_view(semantic, generator, base, where, shape, packed_size, destination):
-    """What `view` returns, for other builtins."""
+def make_view(semantic, generator, base, where, shape, packed_size, destination, target=None):
+    """What `view` returns, for other builtins.  target: the variable that `destination` is, if it is one."""
     if not is_pointer(base) and not is_block(base):
         raise TypeError(f"smt.view: base is {described(base)}; give a tensor or a block pointer")
     have = shape_of(base)
@@ -164,13 +178,26 @@ def make_view(semantic, generator, base, where, shape, packed_size, destination)
         )
         viewed = tl.tensor(handle, kind)
     if destination is not None:
-        if not is_pointer(destination):
-            raise TypeError(
-                "smt.view: the destination has to be a block pointer;"
-                " a tensor is a value and cannot be written to"
-            )
-        _store(semantic, "view", destination, viewed)
+        _write(semantic, generator, viewed, destination, target)
     return viewed
+
+
+def _write(semantic, generator, viewed, destination, target) -> None:
+    """Stores `viewed` to the block pointer `destination`, or makes it the value of the variable `target`."""
+    if is_pointer(destination):
+        _store(semantic, "view", destination, viewed)
+        return
+    if target is None or not is_block(destination):
+        raise TypeError(
+            f"smt.view: the destination is {described(plain(destination))}; it has to be a block pointer, or"
+            " a variable that holds a tensor"
+        )
+    if destination.type != viewed.type:
+        raise ValueError(
+            f"smt.view: the destination is {described(destination)} and the result {described(viewed)};"
+            " they have to be alike"
+        )
+    generator.set_value(target, tl.tensor(viewed.handle, viewed.type))
 
 
 def _choose(base, have, where, shape, packed) -> tuple[str | None, tuple[int, ...]]:
