@@ -7,32 +7,45 @@ the buffers that travel through it, which bufferisation turns into memory.
 """
 
 from vertebra.core.mlir import ir
-from vertebra.core.target import MicroKernel, VectorUnit
+from vertebra.core.target import MicroKernel, PanelKernel, VectorUnit
 from vertebra.lowering.linalg_to_vector import memory
 from vertebra.lowering.linalg_to_vector.access import mixed
+from vertebra.lowering.linalg_to_vector.accumulate import accumulate, match
 from vertebra.lowering.linalg_to_vector.contract import contract
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, materialise
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
+from vertebra.lowering.linalg_to_vector.panels import Engine, product
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_simple_reduce, is_tensor
 from vertebra.lowering.linalg_to_vector.reduce import reduce
 from vertebra.lowering.linalg_to_vector.store import effects, store
 
 
-def linalg_to_vector(module, unit: VectorUnit, micro_kernels: tuple[MicroKernel, ...] = ()) -> None:
-    """Lowers every function of `module`, in place.  micro_kernels: for matrix products, the best first."""
+def linalg_to_vector(
+    module,
+    unit: VectorUnit,
+    micro_kernels: tuple[MicroKernel, ...] = (),
+    panel_kernels: tuple[PanelKernel, ...] = (),
+) -> None:
+    """Lowers every function of `module`, in place.  *_kernels: for matrix products, the best first."""
     for func in module.body.operations:
         func = func.operation
         if func.name == "func.func" and len(func.regions[0].blocks):
             block = func.regions[0].blocks[0]
-            plan = Plan(block, mixed)
-            _lower_block(Scope(plan, Constants(block), unit, micro_kernels), block)
+            engine = Engine(panel_kernels, block)
+            plan = Plan(block, mixed, match)
+            _lower_block(Scope(plan, Constants(block), unit, micro_kernels, engine), block)
+            engine.set_modes(func)
 
 
 def _lower_block(scope: Scope, block) -> None:
     for op in [o.operation for o in block.operations]:
         with ir.InsertionPoint(op), op.location:
             _lower(scope, op)
+    _erase_unused(scope, block)
+
+
+def _erase_unused(scope: Scope, block) -> None:
     left = [o.operation for o in block.operations]
     candidates = [op for op in left if not scope.plan.is_piece(op) or scope.plan.load_of(op)]
     for op in reversed(candidates):
@@ -67,7 +80,7 @@ def _lower(scope: Scope, op) -> None:
     elif is_simple_reduce(op):
         _finish(op, reduce(scope, op))
     elif name in ("linalg.matmul", "linalg.batch_matmul"):
-        _finish(op, [contract(scope, op)])
+        _finish(op, [product(scope, op) or contract(scope, op)])
     elif name == "tensor.extract":
         ev = scope.evaluator(1)
         at = [Uniform(i) for i in list(op.operands)[1:]]
@@ -84,6 +97,14 @@ def _lower(scope: Scope, op) -> None:
         for region in op.regions:
             for block in region.blocks:
                 _lower_block(scope, block)
+        if name == "scf.for" and any(r in plan.accumulations for r in op.results):
+            _erase_carried(scope, accumulate(scope, op))
+
+
+def _erase_carried(scope: Scope, block) -> None:
+    """Takes the tensor out of `block`, the body of a loop that now carries vectors instead."""
+    _erase_unused(scope, block)
+    block.erase_argument(1)
 
 
 def _generic(scope: Scope, op) -> None:

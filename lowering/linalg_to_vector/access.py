@@ -158,12 +158,12 @@ class Memory:
             return Uniform(create("tensor.extract", element, [tensor, *map(b.scalar, idx)]))
         varying = [d for d, i in enumerate(idx) if not isinstance(i, Uniform)]
         # A vector of i1 in memory is packed bits, a tensor of i1 a byte an element: gather those.
-        if mask is None and len(varying) == 1 and element != b.constants.i1:
+        if len(varying) == 1 and element != b.constants.i1:
             (d,) = varying
             if isinstance(idx[d], Affine) and idx[d].contiguous and all(s == 1 for s in shape[d + 1 :]):
                 flat = collapse(tensor, d)
                 at = [b.scalar(i) for i in idx[:d]] + [b.scalar(idx[d].base)]
-                return Lanes(_transfer_read(b, flat, at))
+                return Lanes(_transfer_read(b, flat, at, mask))
         flat = collapse(tensor, 0)
         lanes = b.vector(mask) if mask is not None else b.all_true()
         at = b.vector(_row_major(b, shape, idx))
@@ -226,14 +226,15 @@ def _transfer_attributes(rank: int, operands: list[int]) -> dict:
     }
 
 
-def _transfer_read(b: Builder, tensor, at: list):
+def _transfer_read(b: Builder, tensor, at: list, mask: Chunk | None = None):
     element = tensor.type.element_type
-    padding = b.constants.poison(element)
+    padding = b.constants.poison(element) if mask is None else b.constants.scalar(element, 0)
+    lanes = [] if mask is None else [b.vector(mask)]
     return create(
         "vector.transfer_read",
         b.vector_type(element),
-        [tensor, *at, padding],
-        _transfer_attributes(len(at), [1, len(at), 1, 0]),
+        [tensor, *at, padding, *lanes],
+        _transfer_attributes(len(at), [1, len(at), 1, len(lanes)]),
     )
 
 

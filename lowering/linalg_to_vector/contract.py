@@ -13,19 +13,22 @@ from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part, computing_type, parts
+from vertebra.lowering.linalg_to_vector.packed_rows import Rows, form_of_rows, pack_rows
 from vertebra.lowering.linalg_to_vector.packing import (
     Panels,
-    Rows,
+    cut,
     element_named,
-    form_of_rows,
     in_memory,
+    joined,
     pack_columns,
-    pack_rows,
+    signed,
     widen,
 )
 from vertebra.lowering.linalg_to_vector.plan import block_of, producer
+from vertebra.lowering.linalg_to_vector.sums import Goal, Start, either, goal_of, start_of
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 
+_CHAINS = 4  # of sums that do not wait for each other: they take a few cycles
 _WORTH_A_PANEL = 32  # rows of A, from which on copying B out of a buffer into panels pays
 
 
@@ -48,6 +51,7 @@ def contract(scope: Scope, op):
     shares = parts(
         scope.micro_kernels, scope.unit, a.type.element_type, b.type.element_type, type, (m, n, k), unsigned
     )
+    ends = (None, None) if batch else (start_of(scope, op), goal_of(scope, op))
     packed: dict = {}
     products = []
     for part in shares:
@@ -60,9 +64,15 @@ def contract(scope: Scope, op):
     into = acc if in_place else empty(shape_of(acc), acc.type.element_type)
 
     def matrices(prefix: list[Chunk], carried: list) -> list:
-        for part, rows, wide in products:
-            panels = None if _direct(scope, part, wide, m) else pack_columns(scope, wide, prefix, part)
-            product = _Product(scope, prefix, part, rows, wide, panels, acc, in_place, type)
+        # All of B first: a product may write to memory that another one would read.
+        panels = [
+            None
+            if ends[1] is None and _direct(scope, part, wide, m)
+            else pack_columns(scope, wide, prefix, part)
+            for part, _, wide in products
+        ]
+        for (part, rows, wide), packed_columns in zip(products, panels, strict=True):
+            product = _Product(scope, prefix, part, rows, wide, packed_columns, acc, in_place, type, *ends)
             carried = product.emit(m, carried)
         return carried
 
@@ -87,7 +97,7 @@ def _is_ours(scope: Scope, acc, op) -> bool:
 
 @attrs.frozen
 class _Product:
-    """Some columns of a product.  panels: None where B is read in place."""
+    """Some columns of a product.  panels: None where B is read in place.  start, goal: see `sums`."""
 
     scope: Scope
     prefix: list
@@ -98,6 +108,8 @@ class _Product:
     acc: object
     in_place: bool
     type: object
+    start: Start | None
+    goal: Goal | None
 
     def emit(self, m: int, carried: list) -> list:
         base = self.scope.builder(1)
@@ -123,16 +135,29 @@ class _Product:
         ev = self.scope.evaluator(self.part.kernel.shape[1])
         ev.instead = {self.acc: out} if self.in_place else {}
         places = [(r, v) for r in range(rows) for v in range(self.part.vectors)]
-        sums = []
-        for r, v in places:
-            start = self._start(ev, i, j, r, v)
-            if corrections:
-                start = create("arith.subi", start.type, [start, corrections[v]])
-            sums.append(start)
+        sums = self._starts(ev, i, j, places)
+        if corrections:
+            sums = [
+                create("arith.subi", start.type, [start, corrections[v]])
+                for start, (_, v) in zip(sums, places, strict=True)
+            ]
         sums = self._over_k(ev, sums, lambda q, t, p, s: self._step(ev, rows, i, j, (q, t, p), s))
-        for (r, v), value in zip(places, sums, strict=True):
-            out = self._finish(ev, i, j, r, v, value, out)
-        return [out]
+
+        def keep() -> list:
+            kept = out
+            for (r, v), value in zip(places, sums, strict=True):
+                for place, chunk in self._finished(ev, i, j, r, v, value):
+                    kept = ev.memory.write(chunk, kept, place)
+            return [kept]
+
+        def put() -> list:
+            inner = ev.child()
+            for (r, v), value in zip(places, sums, strict=True):
+                for place, chunk in self._finished(inner, i, j, r, v, value):
+                    self.goal.put(inner, chunk, place)
+            return [out]
+
+        return keep() if self.goal is None else either(self.goal.now, [out.type], put, keep)
 
     def _over_k(self, ev: Evaluator, sums: list, step) -> list:
         """step(piece of A, step in it, step in all, sums) for all of K.
@@ -178,24 +203,24 @@ class _Product:
     def _corrections(self, j: Uniform) -> list:
         """a_offset times the column sums of B, for a tile that starts at column `j`."""
         m, n, k = self.part.kernel.shape
-        offset = self.part.kernel.a_offset
+        offset, vectors = self.part.kernel.a_offset, self.part.vectors
         if not offset:
             return []
         ev = self.scope.evaluator(n)
         constants, element = ev.b.constants, element_named(self.part.kernel.a)
-        word = offset & ((1 << element.width) - 1)
-        ones = constants.splat(
-            ir.VectorType.get([m * k], element), word - (1 << element.width) * (word >> (element.width - 1))
-        )
-        sums = constants.splat(ir.VectorType.get([m * n], self.type), 0)
+        ones = constants.splat(ir.VectorType.get([m * k], element), signed(offset, element))
+        zero = constants.splat(ir.VectorType.get([m * n], self.type), 0)
 
         def step(_piece, _step, p: Uniform, carried: list) -> list:
-            return [
+            # In turns, so that no step waits for the one before.
+            found = [
                 self.part.kernel.emit(ones, self._columns(ev.child(), j, p, v), s)
-                for v, s in enumerate(carried)
+                for v, s in enumerate(carried[:vectors])
             ]
+            return carried[vectors:] + found
 
-        return self._over_k(ev, [sums] * self.part.vectors, step)
+        sums = self._over_k(ev, [zero] * (_CHAINS * vectors), step)
+        return [_added(sums[v::vectors]) for v in range(vectors)]
 
     # -- sums between registers and memory
 
@@ -210,22 +235,44 @@ class _Product:
         column = self._column(ev, j, vector)
         return [[*self.prefix, b.add(i, b.const(row * height + r)), column] for r in range(height)]
 
+    def _starts(self, ev: Evaluator, i: Uniform, j: Uniform, places: list) -> list:
+        """What the sums of a tile begin at."""
+        if self.start is None:
+            return [self._start(ev, i, j, r, v) for r, v in places]
+        m, n, _ = self.part.kernel.shape
+        type = ir.VectorType.get([m * n], self.type) if m * n > 1 else self.type
+        first = self.start.splat(ev.b, type)
+        return either(
+            self.start.turn,
+            [type] * len(places),
+            lambda: [first] * len(places),
+            lambda: [self._start(ev.child(), i, j, r, v) for r, v in places],
+        )
+
     def _start(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int):
         rows = []
         for place in self._places(ev, i, j, row, vector):
             chunk = ev.at(self.acc, place)
             chunk = chunk if chunk.type == self.type else _convert(ev, chunk, self.type)
             rows.append(ev.b.scalar(chunk) if ev.b.width == 1 else ev.b.vector(chunk))
-        return _joined(rows)
+        return joined(rows)
 
-    def _finish(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int, value, out):
+    def _finished(self, ev: Evaluator, i: Uniform, j: Uniform, row: int, vector: int, value) -> list:
+        """(place, sums of the accumulator's type) for every row of `value`."""
         element = self.acc.type.element_type
         places = self._places(ev, i, j, row, vector)
-        for place, part in zip(places, _cut(value, len(places)), strict=True):
+        found = []
+        for place, part in zip(places, cut(value, len(places)), strict=True):
             chunk = Lanes(part) if isinstance(part.type, ir.VectorType) else Uniform(part)
-            chunk = chunk if chunk.type == element else _convert(ev, chunk, element)
-            out = ev.memory.write(chunk, out, place)
-        return out
+            found.append((place, chunk if chunk.type == element else _convert(ev, chunk, element)))
+        return found
+
+
+def _added(values: list):
+    total, *rest = values
+    for value in rest:
+        total = create("arith.addi", total.type, [total, value])
+    return total
 
 
 def _keep_order() -> None:
@@ -237,35 +284,6 @@ def _keep_order() -> None:
     acquire_release = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 6)
     fence = {"ordering": acquire_release, "syncscope": ir.StringAttr.get("singlethread")}
     ir.Operation.create("llvm.fence", [], [], fence)
-
-
-def _joined(rows: list):
-    """Vectors one after the other in one; a power of two of them."""
-    while len(rows) > 1:
-        width = rows[0].type.shape[0]
-        type = ir.VectorType.get([2 * width], rows[0].type.element_type)
-        mask = {"mask": ir.DenseI64ArrayAttr.get(list(range(2 * width)))}
-        rows = [
-            create("vector.shuffle", type, [x, y], mask) for x, y in zip(rows[::2], rows[1::2], strict=True)
-        ]
-    return rows[0]
-
-
-def _cut(vector, count: int) -> list:
-    """`vector` in `count` equal pieces."""
-    if count == 1:
-        return [vector]
-    width = vector.type.shape[0] // count
-    type = ir.VectorType.get([width], vector.type.element_type)
-    return [
-        create(
-            "vector.shuffle",
-            type,
-            [vector, vector],
-            {"mask": ir.DenseI64ArrayAttr.get(list(range(r * width, (r + 1) * width)))},
-        )
-        for r in range(count)
-    ]
 
 
 def _convert(ev: Evaluator, chunk: Chunk, type) -> Chunk:

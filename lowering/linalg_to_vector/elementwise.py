@@ -15,6 +15,7 @@ from vertebra.lowering.linalg_to_vector.plan import (
     block_of,
     is_elementwise,
     producer,
+    tiles_of,
 )
 from vertebra.lowering.linalg_to_vector.transpose import materialise_turned, turns
 
@@ -24,11 +25,13 @@ _HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs register
 class Scope:
     """What the loops of one function share."""
 
-    def __init__(self, plan: Plan, constants, unit, micro_kernels: tuple = ()):
+    def __init__(self, plan: Plan, constants, unit, micro_kernels: tuple = (), engine=None):
         self.plan = plan
         self.constants = constants
         self.unit = unit
         self.micro_kernels = micro_kernels
+        self.engine = engine
+        self.partial: dict = {}  # result of a reduction -> (lanes, vectors that a loop has added up)
 
     def builder(self, width: int) -> Builder:
         return Builder(width, self.constants)
@@ -149,6 +152,9 @@ def materialise(scope: Scope, values: list) -> list:
     if len(values) == 1 and 1 not in shape and (across := turns(scope, values[0], width)) is not None:
         into = empty(shape, values[0].type.element_type)
         return [materialise_turned(scope, values[0], across, into, width)]
+    if len(values) == 1 and over[0] is None and (split := tiles_of(scope.plan, values[0])) is not None:
+        (filled,) = materialise(scope, [split[0]])
+        return [create("tensor.collapse_shape", values[0].type, [filled], reassociation_of(split[1]))]
     free = all(own is None for own in over)
     axes = axes_of(scope.plan, values, shape) if free else plain_axes(shape)
     sizes = list(axes.sizes)
@@ -168,6 +174,12 @@ def materialise(scope: Scope, values: list) -> list:
 
     filled = vector_nest(scope, sizes, width, inits, body, limits_of(scope, values, axes.dims))
     return [_restore(tensor, value.type, axes.dims) for tensor, value in zip(filled, values, strict=True)]
+
+
+def reassociation_of(groups: list[list[int]]) -> dict:
+    i64 = ir.IntegerType.get_signless(64)
+    lists = [ir.ArrayAttr.get([ir.IntegerAttr.get(i64, d) for d in group]) for group in groups]
+    return {"reassociation": ir.ArrayAttr.get(lists)}
 
 
 def stored(ev: Evaluator, chunk: Chunk) -> Chunk:

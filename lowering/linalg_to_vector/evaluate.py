@@ -16,7 +16,17 @@ from vertebra.lowering.linalg_to_vector.access import (
     uniform,
     view_of,
 )
-from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Merged, Uniform, create
+from vertebra.lowering.linalg_to_vector.bounds import always_below
+from vertebra.lowering.linalg_to_vector.lanes import (
+    SLT,
+    Affine,
+    Builder,
+    Chunk,
+    Lanes,
+    Merged,
+    Uniform,
+    create,
+)
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_elementwise, producer
 
 _INTEGER = {"arith.addi": Builder.add, "arith.subi": Builder.sub, "arith.muli": Builder.mul}
@@ -76,6 +86,10 @@ class Evaluator:
                 made[(v, place)] = self._compute(v, idx)
                 todo.pop()
         return made[(value, place)]
+
+    def remember(self, value, idx: list[Chunk], chunk: Chunk) -> None:
+        """Says what tensor `value` is at `idx`."""
+        self._made[(value, tuple(map(_identity, idx)))] = chunk
 
     def _straight(self, value) -> list:
         """The tensors that computing `value` reads at the same place."""
@@ -178,15 +192,23 @@ class Evaluator:
             found[real[0]] = at
         return found
 
-    def _bufferization_to_tensor(self, op, value, idx) -> Chunk:
-        """A structured load: inside its bounds from memory, outside `other`."""
+    def _read(self, source, idx: list[Chunk], mask: Chunk | None) -> Chunk:
+        """The lanes of `mask` of a tensor in memory, or of a structured load."""
+        op = producer(source)
+        if source not in self.instead and op is not None and self.plan.load_of(op) is not None:
+            return self._bufferization_to_tensor(op, source, idx, mask)
+        return self.memory.read(self.instead.get(source, source), idx, mask)
+
+    def _bufferization_to_tensor(self, op, value, idx, only: Chunk | None = None) -> Chunk:
+        """A structured load: inside its bounds from memory, outside `other`.  only: the lanes that count."""
         load, b = self.plan.load_of(op), self.b
         view, within = self.load_view(op, load)
         mask = None
         if load.other is not None:
             high = [hi if isinstance(hi, int) else hi.value for hi in within]
             mask = in_bounds(b, idx, load.low, high, shape_of(value))
-        other = Uniform(load.other) if mask is not None else None
+        mask = b.both(only, mask)
+        other = Uniform(load.other) if load.other is not None and mask is not None else None
         return self.memory.load(view.base, view.linear(b, idx), mask, other)
 
     def load_view(self, op, load) -> tuple[Strided, list]:
@@ -267,7 +289,7 @@ class Evaluator:
                     self.memory.store(self._get(env, value), base, linear, mask)
                 case "tensor.extract":
                     source, *at = op.operands
-                    env[op.results[0]] = self.memory.read(source, [self._get(env, v) for v in at], mask)
+                    env[op.results[0]] = self._read(source, [self._get(env, v) for v in at], mask)
                 case "arith.constant":
                     env[op.results[0]] = self.constant(op.attributes["value"])
                 case _:
@@ -329,6 +351,8 @@ class Evaluator:
             return b.cast(name, chunks[0], type)
         if name == "arith.select":
             return b.select(*chunks)
+        if name == "arith.cmpi" and op.attributes["predicate"].value == SLT and always_below(*chunks):
+            return b.const(1, type)
         attributes = {a: op.attributes[a] for a in op.attributes}
         with op.location:
             if all(isinstance(c, Uniform) for c in chunks):

@@ -44,15 +44,18 @@ class Affine:
 
     base: Uniform of integer or index type.  step: Uniform of that type.
     below: an index value that every lane is known to be smaller than, or None.
+    since: (bound, start) where the lanes are an index below the index value `bound`, not negative, plus
+    the scalar `start` (None for 0), in whatever integer type; None where nothing like it is known.
     """
 
-    __slots__ = ("base", "below", "step", "type")
+    __slots__ = ("base", "below", "since", "step", "type")
 
-    def __init__(self, base: Uniform, step: Uniform, below=None):
+    def __init__(self, base: Uniform, step: Uniform, below=None, since=None):
         self.base = base
         self.below = below
         self.step = step
         self.type = base.type
+        self.since = since if below is None else (below, None)
 
     @property
     def contiguous(self) -> bool:
@@ -156,9 +159,9 @@ class Builder:
                     return self._wrapped(a.const + b.const, a.type)
                 return self.binary("arith.addi", a, b)
             case Affine(), Uniform():
-                return Affine(self.add(a.base, b), a.step)
+                return Affine(self.add(a.base, b), a.step, since=_started(a.since, b))
             case Uniform(), Affine():
-                return Affine(self.add(a, b.base), b.step)
+                return Affine(self.add(a, b.base), b.step, since=_started(b.since, a))
             case Affine(), Affine():
                 return self._spaced(self.add(a.base, b.base), self.add(a.step, b.step))
         return self.binary("arith.addi", a, b)
@@ -224,7 +227,8 @@ class Builder:
             ):
                 safe = name != "arith.extsi" or self._fits(chunk)
                 if safe and (chunk.step.const is None or abs(chunk.step.const) <= _LARGEST_STRIDE):
-                    return Affine(self.cast(name, chunk.base, type), self.cast(name, chunk.step, type))
+                    base, step = (self.cast(name, part, type) for part in (chunk.base, chunk.step))
+                    return Affine(base, step, since=chunk.since)
         return Lanes(create(name, self.vector_type(type), [self.vector(chunk)]))
 
     def _fits(self, chunk: Affine) -> bool:
@@ -240,6 +244,9 @@ class Builder:
         """a and b; None is all true."""
         if a is None or b is None:
             return a if b is None else b
+        for mask, other in ((a, b), (b, a)):
+            if isinstance(mask, Uniform) and mask.const is not None:
+                return other if mask.const else mask
         return self.binary("arith.andi", a, b)
 
     def negate(self, mask: Chunk) -> Chunk:
@@ -264,6 +271,8 @@ class Builder:
         return Lanes(create("arith.cmpi", self.vector_type(i1), [self.vector(a), self.vector(b)], attributes))
 
     def select(self, mask: Chunk, yes: Chunk, no: Chunk) -> Chunk:
+        if isinstance(mask, Uniform) and mask.const is not None:
+            return yes if mask.const else no
         if all(isinstance(c, Uniform) for c in (mask, yes, no)):
             return Uniform(
                 create("arith.select", yes.type, [self.scalar(mask), self.scalar(yes), self.scalar(no)])
@@ -275,6 +284,13 @@ class Builder:
 
 
 SLT, SGE = 2, 5  # arith.cmpi predicates
+
+
+def _started(since, start: Uniform):
+    """`since` of lanes to which the scalar `start` is added."""
+    if since is None or since[1] is not None or start.value is None:
+        return None
+    return since[0], start.value
 
 
 class Constants:

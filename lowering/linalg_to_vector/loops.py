@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 from vertebra.core.mlir import ir
+from vertebra.lowering.linalg_to_vector.bounds import at_least, number_of
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Uniform, create
 
 
@@ -62,7 +63,8 @@ def nest(
 
 def whole_chunks(b: Builder, limit, size: int, width: int):
     """Where the last whole chunk of `width` (a power of two) below both `limit` and `size` ends."""
-    end = create("arith.minsi", b.index, [limit, b.scalar(b.const(size))])
+    within = any(number is not None and number <= size for number in map(number_of, at_least(limit)))
+    end = limit if within else create("arith.minsi", b.index, [limit, b.scalar(b.const(size))])
     return create("arith.andi", b.index, [end, b.scalar(b.const(-width))])
 
 

@@ -1,22 +1,25 @@
-"""Operands of matrix products in the order in which a micro-kernel reads them.
+"""The right factor of matrix products in the order in which a micro-kernel reads it.
 
 B lies in panels, one for each column of register tiles: `columns` x k elements for every step of
-K, those of one column next to each other.  A stays row-major where a micro-kernel takes one row,
-else it is cut into m x k tiles.  What K lacks to whole steps is filled with zeros.
+K, those of one column next to each other.  What K lacks to whole steps is filled with zeros.
 """
 
 import attrs
 
 from vertebra.core.mlir import ir
-from vertebra.core.target import MicroKernel
 from vertebra.lowering.linalg_to_vector.access import Memory, shape_of
-from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, limits_of, materialise, vector_nest
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, limits_of
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part
 from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension, turn
+
+# Bytes between panels.  A row of B goes to all of them: at a distance of a power of two, they would
+# push each other out of the few places that a cache has for such addresses.
+_PADDING = 128
+_LINE = 64  # bytes that come from memory together
 
 
 def element_named(name: str):
@@ -39,146 +42,31 @@ def in_memory(scope: Scope, value) -> bool:
     return op is None or not scope.plan.inlines(op)
 
 
-def _steps(total: int, k: int) -> int:
+def steps_of(total: int, k: int) -> int:
     return -(-total // k)
 
 
 @attrs.frozen
-class Rows:
-    """A, packed.
+class Panels:
+    """The columns of one `Part` of B, packed.  tensor: one dimension.
 
-    tensor: (..., M, K) when not `flat`; else (..., M * depth), where depth is K rounded up to whole
-    steps, cut into pieces of M x chunk elements, so that constant offsets reach all rows of a tile.
+    pitch: elements from one panel to the next.
     """
 
     tensor: object
-    kernel: MicroKernel
-    rows: int
-    depth: int
-    chunk: int
-    flat: bool
-
-    def read(self, builder: Builder, prefix: list[Chunk], row: Uniform, piece: Uniform, step: Uniform):
-        """The m x k elements of `row` at `step` of `piece`: a vector, or a scalar where it is one."""
-        m, _, k = self.kernel.shape
-        b = Builder(m * k, builder.constants)
-        column = b.mul(step, b.const(m * k))
-        if self.flat:
-            at = b.add(b.mul(piece, b.const(self.rows * self.chunk)), b.mul(row, b.const(self.chunk)))
-            at = [*prefix, b.add(at, column)]
-        else:
-            at = [*prefix, row, column]
-        if m * k == 1:
-            return b.scalar(Memory(b).read(self.tensor, at))
-        at[-1] = Affine(at[-1], b.const(1))
-        return b.vector(Memory(b).read(self.tensor, at))
-
-
-def form_of_rows(scope: Scope, part: Part, total: int) -> tuple:
-    """Equal for parts that can share one packed A, whose rows have `total` elements."""
-    kernel = part.kernel
-    m, _, k = kernel.shape
-    return kernel.a, kernel.a_offset, m, k, _chunk(scope.unit.reach, part, total)
-
-
-def pack_rows(scope: Scope, value, part: Part, unsigned: bool) -> Rows:
-    """value: (..., M, K), of a type that the kernel of `part` holds."""
-    *batch, rows, total = shape_of(value)
-    kernel = part.kernel
-    m, _, k = kernel.shape
-    type = element_named(kernel.a)
-    wide = widen(value, type, unsigned)
-    if kernel.a_offset:
-        splat = ir.IntegerAttr.get(type, _signed(kernel.a_offset, type))
-        attributes = {"value": ir.DenseElementsAttr.get_splat(wide.type, splat)}
-        wide = create("arith.addi", wide.type, [wide, create("arith.constant", wide.type, [], attributes)])
-    depth = _steps(total, k) * k
-    chunk = _chunk(scope.unit.reach, part, total)
-    if m == 1 and depth == total == chunk:
-        tensor = wide if in_memory(scope, wide) else materialise(scope, [wide])[0]
-        return Rows(tensor, kernel, rows, depth, chunk, False)
-    into = empty([*batch, rows * depth], type)
-    packed = Rows(into, kernel, rows, depth, chunk, True)
-    if depth > total:
-        into = _zero_tails(scope, packed, total)
-    width = min(scope.width([wide]), chunk) if m == 1 else k
-
-    def body(ev: Evaluator, idx: list[Chunk], carried: list) -> list:
-        *outer, row, column = idx
-        at = [*outer, _place_in_rows(ev.b, packed, row, column)]
-        return [ev.memory.write(ev.at(wide, idx), carried[0], at)]
-
-    sizes = [*batch, rows, total]
-    limits = limits_of(scope, [wide], list(range(len(sizes))))
-    (filled,) = vector_nest(scope, sizes, width, [into], body, limits)
-    return attrs.evolve(packed, tensor=filled)
-
-
-def _chunk(reach: int, part: Part, total: int) -> int:
-    """How much of K (in whole steps) may lie together: a power of two that divides it, or all of it."""
-    m, _, k = part.kernel.shape
-    depth = _steps(total, k) * k
-    size = max(1, element_named(part.kernel.a).width // 8)
-    if m > 1:
-        return depth
-    if part.rows * depth * size <= reach or part.rows == 1:
-        return depth
-    chunk = 1 << ((reach // (part.rows * size)).bit_length() - 1)
-    return chunk if chunk >= part.kernel.shape[2] and depth % chunk == 0 else depth
-
-
-def _signed(value: int, type) -> int:
-    value &= (1 << type.width) - 1
-    return value - (1 << type.width) if value >> (type.width - 1) else value
-
-
-def _place_in_rows(b: Builder, packed: Rows, row: Chunk, column: Chunk) -> Chunk:
-    """Where element (row, column) is in a flat A; columns, if several, lie in one piece (m = 1) or step."""
-    m, _, k = packed.kernel.shape
-    base = column.base if isinstance(column, Affine) else column
-    if m == 1:
-        at = b.mul(row, b.const(packed.chunk))
-        if packed.chunk == packed.depth:
-            at = b.add(at, base)
-        else:
-            piece, rest = (b.binary(f"arith.{op}", base, b.const(packed.chunk)) for op in ("divui", "remui"))
-            at = b.add(b.add(at, rest), b.mul(piece, b.const(packed.rows * packed.chunk)))
-    else:
-        tile, inside = (b.binary(f"arith.{op}", row, b.const(m)) for op in ("divui", "remui"))
-        step, rest = (b.binary(f"arith.{op}", base, b.const(k)) for op in ("divui", "remui"))
-        at = b.add(b.mul(tile, b.const(m * packed.depth)), b.mul(step, b.const(m * k)))
-        at = b.add(at, b.add(b.mul(inside, b.const(k)), rest))
-    return Affine(at, b.const(1)) if isinstance(column, Affine) else at
-
-
-def _zero_tails(scope: Scope, packed: Rows, total: int):
-    *batch, _ = shape_of(packed.tensor)
-    b = scope.builder(1)
-    zero = Uniform(b.constants.scalar(packed.tensor.type.element_type, 0))
-
-    def body(idx: list[Chunk], carried: list) -> list:
-        ev = scope.evaluator(1)
-        *outer, row, column = idx
-        at = _place_in_rows(ev.b, packed, row, ev.b.add(column, ev.b.const(total)))
-        return [ev.memory.write(zero, carried[0], [*outer, at])]
-
-    (filled,) = nest(b, [*batch, packed.rows, packed.depth - total], [packed.tensor], body)
-    return filled
-
-
-@attrs.frozen
-class Panels:
-    """The columns of one `Part` of B, packed.  tensor: one dimension."""
-
-    tensor: object
     part: Part
-    depth: int
+    pitch: int
 
     def read(self, ev: Evaluator, column: Uniform, step: Uniform, vector: int):
         """The n x k elements of `step` in the tile that starts at `column` (of all of B)."""
         _, n, k = self.part.kernel.shape
         b = Builder(n * k, ev.b.constants)
-        at = b.mul(b.sub(column, b.const(self.part.start)), b.const(self.depth))
+        panel = b.sub(column, b.const(self.part.start))
+        if self.pitch % self.part.columns == 0:
+            at = b.mul(panel, b.const(self.pitch // self.part.columns))
+        else:
+            panel = b.binary("arith.divui", panel, b.const(self.part.columns))
+            at = b.mul(panel, b.const(self.pitch))
         at = b.add(at, b.mul(step, b.const(self.part.columns * k)))
         at = b.add(at, b.const(vector * n * k))
         if n * k == 1:
@@ -190,17 +78,21 @@ def pack_columns(scope: Scope, value, prefix: list[Chunk], part: Part) -> Panels
     """The columns of `part` of `value`, (..., K, N), at `prefix`; elements are of the kernel's type."""
     *_, total, _ = shape_of(value)
     _, n, k = part.kernel.shape
-    depth = _steps(total, k) * k
-    into = empty([(part.stop - part.start) * depth], value.type.element_type)
+    depth = steps_of(total, k) * k
+    count = (part.stop - part.start) // part.columns
+    pitch = part.columns * depth
+    if count > 1:
+        pitch += _PADDING * 8 // value.type.element_type.width
+    into = empty([count * pitch], value.type.element_type)
     dims = [value.type.rank - 2, value.type.rank - 1]
-    job = _Packing(scope, value, prefix, part, total, depth, *limits_of(scope, [value], dims))
+    job = _Packing(scope, value, prefix, part, total, pitch, *limits_of(scope, [value], dims))
     turned = (
         scope.unit.group == 1
         and n >= 4
         and total % (n * k) == 0
         and running_dimension(scope.plan, value) == dims[0]
     )
-    return Panels(job.columns(into) if turned else job.rows(into), part, depth)
+    return Panels(job.columns(into) if turned else job.rows(into), part, pitch)
 
 
 @attrs.frozen
@@ -212,20 +104,25 @@ class _Packing:
     prefix: list
     part: Part
     total: int
-    depth: int
+    pitch: int
     row_limit: object
     column_limit: object
 
     def rows(self, into):
-        """Reads along rows, k of them at a time, and interleaves them."""
+        """Reads along rows, k of them at a time, and interleaves them; a cache line of each at least."""
         b = self.scope.builder(1)
         k = self.part.kernel.shape[2]
+        count = (self.part.stop - self.part.start) // self.part.columns
+        line = 8 * _LINE // (self.part.columns * self.value.type.element_type.width)
+        group = line if line > 1 and count % line == 0 else 1
         whole = self.total // k
 
         def step(p: Uniform, inside: bool, inner: list) -> list:
             below = self.row_limit if inside else None
             known = inside or self.row_limit is None
-            return self._panels(lambda s, limit, t: self._step(s, p, limit, below, t), known, inner)
+            return self._panels(
+                lambda s, limit, t: self._step(s, group, p, limit, below, t), known, inner, group
+            )
 
         carried = _split(b, self.row_limit, whole, k, [into], step)
         if whole * k < self.total:
@@ -237,22 +134,23 @@ class _Packing:
         (filled,) = self._panels(self._turned, True, [into])
         return filled
 
-    def _panels(self, panel, known: bool, carried: list) -> list:
-        """panel(s, column limit, carried) for all panels; where `known`, those inside the limit know it."""
+    def _panels(self, panel, known: bool, carried: list, group: int = 1) -> list:
+        """panel(s, column limit, carried) for every `group`-th panel; where `known`, those inside know it."""
         count = (self.part.stop - self.part.start) // self.part.columns
         limit = self.column_limit if known and self.part.start == 0 else None
 
         def each(s: Uniform, inside: bool, inner: list) -> list:
-            return panel(s, limit if inside else None, inner)
+            return panel(b.mul(s, b.const(group)), limit if inside else None, inner)
 
-        return _split(self.scope.builder(1), limit, count, self.part.columns, carried, each)
+        b = self.scope.builder(1)
+        return _split(b, limit, count // group, self.part.columns * group, carried, each)
 
-    def _step(self, panel: Uniform, p: Uniform, column_limit, row_limit, carried: list) -> list:
+    def _step(self, panel: Uniform, group: int, p: Uniform, column_limit, row_limit, carried: list) -> list:
         columns, k = self.part.columns, self.part.kernel.shape[2]
-        ev = self.scope.evaluator(columns)
+        ev = self.scope.evaluator(columns * group)
         b = ev.b
         start = b.add(b.mul(panel, b.const(columns)), b.const(self.part.start))
-        last = start if columns == 1 else Affine(start, b.const(1), column_limit)
+        last = start if columns * group == 1 else Affine(start, b.const(1), column_limit)
         rows = []
         for u in range(k):
             row = b.add(b.mul(p, b.const(k)), b.const(u))
@@ -261,10 +159,12 @@ class _Packing:
                 continue
             row.below = row_limit
             chunk = ev.at(self.value, [*self.prefix, row, last])
-            rows.append(b.vector(chunk) if columns * k > 1 else b.scalar(chunk))
-        out = interleaved(rows)
-        at = b.add(self._panel(b, panel), b.mul(p, b.const(columns * k)))
-        return [self._write(out, carried[0], at)]
+            rows.append(b.vector(chunk) if columns * group * k > 1 else b.scalar(chunk))
+        (into,) = carried
+        for g, piece in enumerate(cut(interleaved(rows), group)):
+            at = b.add(self._panel(b, b.add(panel, b.const(g))), b.mul(p, b.const(columns * k)))
+            into = self._write(piece, into, at)
+        return [into]
 
     def _turned(self, panel: Uniform, below, carried: list) -> list:
         _, n, k = self.part.kernel.shape
@@ -293,7 +193,7 @@ class _Packing:
         return nest(base, [self.part.vectors, self.total // (n * k)], carried, square)
 
     def _panel(self, b: Builder, panel: Uniform) -> Uniform:
-        return b.mul(panel, b.const(self.part.columns * self.depth))
+        return b.mul(panel, b.const(self.pitch))
 
     def _write(self, value, into, at: Uniform):
         if not isinstance(value.type, ir.VectorType):
@@ -311,6 +211,41 @@ def _split(b: Builder, limit, count: int, size: int, carried: list, body) -> lis
         first = create("arith.minsi", b.index, [first, b.scalar(b.const(count))])
         carried = loop(b, 0, first, 1, carried, lambda i, c: body(i, True, c))
     return loop(b, first, count, 1, carried, lambda i, c: body(i, False, c))
+
+
+def signed(value: int, type) -> int:
+    """What `value` is in two's complement in integer type `type`."""
+    value &= (1 << type.width) - 1
+    return value - (1 << type.width) if value >> (type.width - 1) else value
+
+
+def joined(rows: list):
+    """Vectors one after the other in one; a power of two of them."""
+    while len(rows) > 1:
+        width = rows[0].type.shape[0]
+        type = ir.VectorType.get([2 * width], rows[0].type.element_type)
+        mask = {"mask": ir.DenseI64ArrayAttr.get(list(range(2 * width)))}
+        rows = [
+            create("vector.shuffle", type, [x, y], mask) for x, y in zip(rows[::2], rows[1::2], strict=True)
+        ]
+    return rows[0]
+
+
+def cut(vector, count: int) -> list:
+    """`vector` in `count` equal pieces."""
+    if count == 1:
+        return [vector]
+    width = vector.type.shape[0] // count
+    type = ir.VectorType.get([width], vector.type.element_type)
+    return [
+        create(
+            "vector.shuffle",
+            type,
+            [vector, vector],
+            {"mask": ir.DenseI64ArrayAttr.get(list(range(r * width, (r + 1) * width)))},
+        )
+        for r in range(count)
+    ]
 
 
 def interleaved(rows: list):

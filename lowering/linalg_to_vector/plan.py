@@ -55,6 +55,7 @@ _MATH_COST = 20
 _GATHER_COST = 20
 _WORTH_A_BUFFER = 8  # a store, a load and a loop
 _PIECE = "vertebra.piece"  # marks the operations of a structured load
+_SHORTEST_ROW = 4  # of tiles that are worth a loop of their own
 _WORTH_A_ROW = 4  # for an operand that is spread over a dimension
 
 
@@ -132,6 +133,14 @@ def match_load(op, mixed) -> Load | None:
     return Load(view, low, sizes, other, [op.operation, copies[0], *pieces])
 
 
+def _is_own_buffer(memref) -> bool:
+    """Whether `memref` is part of a buffer that the function allocates."""
+    op = producer(memref)
+    while op is not None and op.name in ("memref.subview", "memref.reinterpret_cast", "memref.cast"):
+        op = producer(op.operands[0])
+    return op is not None and op.name == "memref.alloc"
+
+
 def body_names(op) -> set[str]:
     names = set()
     for region in op.regions:
@@ -156,15 +165,18 @@ class Facts:
 class Plan:
     """The decisions for one function.
 
-    materialised: values that get a buffer.
+    materialised: values that get a buffer.  accumulations: result of a loop -> what `accumulation_of` finds.
     """
 
-    def __init__(self, block, mixed):
+    def __init__(self, block, mixed, accumulation_of=None):
         self._mixed = mixed
+        self.accumulations: dict = {}
         self._loads: dict = {}
         self.materialised: set = set()
         self._names: dict = {}
         self._find_loads(block)
+        if accumulation_of is not None:
+            self._find_accumulations(block, accumulation_of)
         while self._survey(block):
             pass
 
@@ -175,6 +187,10 @@ class Plan:
     def load_of(self, op) -> "Load | None":
         """The structured load that `op` ends."""
         return self._loads.get(op.results[0]) if op.name == "bufferization.to_tensor" else None
+
+    def _is_load(self, value) -> bool:
+        op = producer(value)
+        return op is not None and self.load_of(op) is not None
 
     def is_piece(self, op) -> bool:
         """Whether `op` belongs to a structured load."""
@@ -226,6 +242,8 @@ class Plan:
         """(tensor operand, how it is looked at) for every tensor operand that `op` reads."""
         name = op.name
         operands = [v for v in op.operands if is_tensor(v)]
+        if self._accumulates(op):
+            return []
         if name in ("tensor.splat", "tensor.empty", "arith.constant"):
             return []
         if name == "linalg.fill":
@@ -254,7 +272,8 @@ class Plan:
             if is_tensor(value) and list(block.arguments[i].uses):
                 found.append((value, _look_of(attr.value)))
         if "tensor.extract" in self.names(op):
-            found += [(v, WHOLE) for v in _extracted(op)]
+            # What a load gives is read where it is in memory.
+            found += [(v, MAPPED if self._is_load(v) else WHOLE) for v in _extracted(op)]
         return found
 
     # -- loads
@@ -296,6 +315,20 @@ class Plan:
                 for inner in region.blocks:
                     self._find_loads(inner)
             writes += self._may_write(op)
+
+    def _find_accumulations(self, block, accumulation_of) -> None:
+        for op in block.operations:
+            op = op.operation
+            for region in op.regions:
+                for inner in region.blocks:
+                    self._find_accumulations(inner, accumulation_of)
+            if op.name == "scf.for" and (found := accumulation_of(op, self._may_write)) is not None:
+                self.accumulations[op.results[0]] = found
+
+    def _accumulates(self, op) -> bool:
+        """Whether `op` is, or ends a turn of, a loop of `accumulations`: it looks at no tensor in memory."""
+        around = op.parent if op.name == "scf.yield" else op
+        return around.name == "scf.for" and any(r in self.accumulations for r in around.results)
 
     def _may_write(self, op) -> bool:
         """Whether `op`, or anything inside it, writes memory that a load may read."""
@@ -342,6 +375,8 @@ class Plan:
             return self.stores(op)
         if op.name == "linalg.fill":
             return not is_tensor(op.operands[1])
+        if op.name == "memref.copy" and _is_own_buffer(op.operands[1]):
+            return False  # only what comes after it reads that buffer
         return op.name in _WRITES and not (op.name == "func.call" and _is_view(op))
 
     def _decide(self, op, block, epoch: int) -> None:
@@ -385,7 +420,7 @@ class Plan:
     def _needs_buffer(self, value, block, facts: Facts) -> bool:
         users = set()
         for use in value.uses:
-            user = use.owner.operation
+            user = _reader(use.owner.operation)
             look = next((k for v, k in self.looks(user) if v == value), None)
             if look == WHOLE:
                 return True
@@ -464,6 +499,33 @@ def _look_of(map) -> str:
     if any(isinstance(e, ir.AffineConstantExpr) for e in map.results) or len(map.results) < map.n_dims:
         return SPREAD
     return SAME if map == ir.AffineMap.get_identity(map.n_dims) else MAPPED
+
+
+def tiles_of(plan: Plan, value) -> tuple[object, list[list[int]]] | None:
+    """(tiles, groups): the turned tiles whose dimensions `value` joins, and which ones each of its own has.
+
+    None for other values.  Tile by tile, the lanes of a row stay together and no index is divided.
+    """
+    op = producer(value)
+    if op is None or op.name != "tensor.collapse_shape" or not plan.inlines(op):
+        return None
+    tiles = op.operands[0]
+    maker = producer(tiles)
+    if maker is None or maker.name != "linalg.transpose":
+        return None
+    if tiles.type.shape[-1] < _SHORTEST_ROW or 1 in tiles.type.shape:
+        return None
+    return tiles, [[int(d) for d in group] for group in op.attributes["reassociation"]]
+
+
+def _reader(op):
+    """`op`, or the linalg.generic that it is a part of."""
+    outer = op
+    while outer.name in ("tensor.extract", "scf.if") and (parent := outer.parent) is not None:
+        if parent.name == "linalg.generic":
+            return parent.operation
+        outer = parent.operation
+    return op
 
 
 def _extracted(op):

@@ -16,7 +16,7 @@ from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Unifo
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer
 
-_ACCUMULATORS = 4  # independent chains hide the latency of the combining operation
+_ACCUMULATORS = 4  # independent chains at most: they hide the latency of the combining operation
 
 # Combiners that vector.reduction turns into a tree; of float maxima it makes a chain.
 _KINDS = {
@@ -120,6 +120,8 @@ def reduce(scope: Scope, op) -> list:
     inits = [empty(sizes, stored_type(v.type.element_type)) for v in r.inputs]
     across = bool(r.kept) and r.kept[-1] > r.axis
     width = scope.width([*r.inputs])
+    if len(r.inputs) > 1 and scope.unit.group > 1:
+        width = max(1, width // 2)  # each operand has an accumulator and a choice: registers before length
     filled = _down(r, sizes, width, inits) if across else _along(r, sizes, width, inits)
     results = []
     for tensor, result in zip(filled, op.results, strict=True):
@@ -143,12 +145,12 @@ def _store(ev: Evaluator, chunks: list[Chunk], tensors: list, idx: list[Chunk]) 
     return written
 
 
-def _values(ev: Evaluator, chunks: list[Chunk]) -> list:
+def values_of(ev: Evaluator, chunks: list[Chunk]) -> list:
     """SSA values to carry through a loop."""
     return [ev.b.scalar(c) if ev.b.width == 1 and isinstance(c, Uniform) else ev.b.vector(c) for c in chunks]
 
 
-def _chunks(values: list) -> list[Chunk]:
+def chunks_of(values: list) -> list[Chunk]:
     return [Lanes(v) if isinstance(v.type, ir.VectorType) else Uniform(v) for v in values]
 
 
@@ -163,10 +165,10 @@ def _down(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
 
         def step(i, accs):
             inner = ev.child()
-            return _values(inner, r.combine(inner, _chunks(accs), r.at(inner, idx, i)))
+            return values_of(inner, r.combine(inner, chunks_of(accs), r.at(inner, idx, i)))
 
-        accs = loop(ev.b, first, r.shape[r.axis], 1, _values(ev, start), step)
-        return _store(ev, _chunks(accs), carried, idx)
+        accs = loop(ev.b, first, r.shape[r.axis], 1, values_of(ev, start), step)
+        return _store(ev, chunks_of(accs), carried, idx)
 
     return vector_nest(r.scope, sizes, width, inits, body, limits_of(r.scope, r.inputs, r.kept))
 
@@ -179,6 +181,10 @@ def _along(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
     def row(idx: list[Chunk], carried: list) -> list:
         scalar = r.scope.evaluator(1)
         total = r.start(scalar, idx)
+        if (found := r.scope.partial.pop(r.op.results[0], None)) is not None:
+            lanes, accs = found
+            part = _together(r, r.scope.evaluator(lanes), [chunks_of([acc]) for acc in accs])
+            return _store(scalar, part if total is None else r.combine(scalar, total, part), carried, idx)
         for start, stop, lanes in pieces(r.shape[r.axis], width):
             part = _run(r, idx, start, stop, lanes, limit)
             total = part if total is None else r.combine(scalar, total, part)
@@ -195,7 +201,7 @@ def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limi
     ev = r.scope.evaluator(lanes)
     b = ev.b
     turns = (stop - start) // lanes
-    chains = min(_ACCUMULATORS, turns)
+    chains = min(chains_of(r, lanes), turns)
 
     def chunk(at: Uniform, inner: Evaluator, below=None) -> list[Chunk]:
         at.below = below
@@ -210,13 +216,13 @@ def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limi
         inner = ev.child()
         new = []
         for c in range(chains):
-            acc = _chunks(flat[c * count : (c + 1) * count])
+            acc = chunks_of(flat[c * count : (c + 1) * count])
             at = b.add(i, b.const(c * lanes))
-            new += _values(inner, r.combine(inner, acc, chunk(at, inner, i.below)))
+            new += values_of(inner, r.combine(inner, acc, chunk(at, inner, i.below)))
         return new
 
     if whole > chains:
-        flat = [v for acc in accs for v in _values(ev, acc)]
+        flat = [v for acc in accs for v in values_of(ev, acc)]
         first, last, turn = start + chains * lanes, start + whole * lanes, chains * lanes
         if limit is not None and start == 0:
             split = whole_chunks(b, limit, last, turn)
@@ -224,15 +230,39 @@ def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limi
             flat = loop(b, first, split, turn, flat, step, below=limit)
             first = split
         flat = loop(b, first, last, turn, flat, step)
-        accs = [_chunks(flat[c * count : (c + 1) * count]) for c in range(chains)]
+        accs = [chunks_of(flat[c * count : (c + 1) * count]) for c in range(chains)]
     for turn in range(whole, turns):
         accs[0] = r.combine(ev, accs[0], chunk(b.const(start + turn * lanes), ev))
+    return _together(r, ev, accs)
+
+
+def _together(r: Reduction, ev: Evaluator, accs: list[list[Chunk]]) -> list[Chunk]:
+    """All lanes of all accumulators in one, as scalars."""
     while len(accs) > 1:
         half = (len(accs) + 1) // 2
         accs = [
             r.combine(ev, accs[c], accs[c + half]) if c + half < len(accs) else accs[c] for c in range(half)
         ]
     return _lanes_together(r, ev, accs[0])
+
+
+def chains_of(r: Reduction, lanes: int) -> int:
+    """How many accumulators of `lanes` lanes to keep, a power of two.
+
+    Where one operation spans a group of registers it takes longer than its latency, and half of what
+    the accumulators do not take has to do for the inputs.
+    """
+    unit = r.scope.unit
+    if unit.group == 1:
+        return _ACCUMULATORS
+    bits = max(_bits(v.type.element_type) for v in r.inputs)
+    span = max(1, lanes * bits // unit.bits) * len(r.inputs)
+    chains = (unit.registers - 2 * span) // (2 * span)
+    return 1 << (min(_ACCUMULATORS, max(1, chains)).bit_length() - 1)
+
+
+def _bits(type) -> int:
+    return 64 if isinstance(type, ir.IndexType) else type.width
 
 
 def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk]:

@@ -1,4 +1,4 @@
-"""How many instructions a launch executes, by class."""
+"""How many instructions a launch executes."""
 
 import tempfile
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vertebra.core import toolchain
 from vertebra.core.errors import ToolError
+from vertebra.core.runtime import num_threads
 from vertebra.plugins.qemu import process
 from vertebra.plugins.qemu.runtime import QemuKernel
 
@@ -42,3 +43,16 @@ def count_instructions(kernel: QemuKernel, grid: tuple[int, int, int], args: Seq
                 fix="use an emulator of version 5 to 8 that is built with plugins",
             )
         return {name: int(count) for name, count in map(str.split, out.read_text().splitlines())}
+
+
+def count_emulated(kernel: QemuKernel, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
+    """Runs `kernel` once and counts the instructions that were carried out in software, by mnemonic.
+
+    The arguments change as in any launch.  Raises LaunchError.
+    """
+    runner = kernel.start_process()
+    try:
+        kernel.launch_on(runner, grid, args, num_threads())
+        return runner.emulated_counts()
+    finally:
+        runner.finish()

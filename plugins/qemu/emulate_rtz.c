@@ -21,6 +21,8 @@ enum {
 /* vs1 of vf[wn]cvt.rtz.x[u].f.[vw]: width in bits 4:3, then 11, then whether signed. */
 enum width { SAME, WIDEN, NARROW };
 
+static uint64_t carried_out;
+
 static double read_float(const uint8_t *at, unsigned bytes) {
   _Float16 half;
   float single;
@@ -61,7 +63,7 @@ static bool aligned(unsigned number, int log2_registers) {
   return log2_registers <= 0 || number % (1u << log2_registers) == 0;
 }
 
-enum vertebra_emulation emulate_rtz(uint32_t word, struct vertebra_hart *hart) {
+static enum vertebra_emulation run(uint32_t word, struct vertebra_hart *hart) {
   unsigned vd = word >> 7 & 31, vs1 = word >> 15 & 31, vs2 = word >> 20 & 31;
   bool masked = !(word >> 25 & 1), is_signed = vs1 & 1;
   if ((word & 0x7F) != OP_V || (word >> 12 & 7) != OPFVV || word >> 26 != FUNCT6 || (vs1 & 6) != 6 || vs1 >> 3 == 3)
@@ -87,5 +89,12 @@ enum vertebra_emulation emulate_rtz(uint32_t word, struct vertebra_hart *hart) {
   }
   *hart->fcsr |= flags;
   hart->vstart = 0;
+  __atomic_fetch_add(&carried_out, 1, __ATOMIC_RELAXED);
   return VERTEBRA_DONE;
 }
+
+static void counts(void (*tell)(const char *mnemonic, uint64_t count)) {
+  tell("vfcvt.rtz", __atomic_load_n(&carried_out, __ATOMIC_RELAXED));
+}
+
+const struct vertebra_emulator emulate_rtz = {.run = run, .counts = counts};

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "loader.h"
+#include "thunks.h"
 #include "services.h"
 
 #include <elf.h>
@@ -62,21 +63,38 @@ static struct dynamic read_dynamic(uint8_t *base, const Elf64_Dyn *entry) {
   return d;
 }
 
+#define PROVIDED(function) {#function, (uint64_t)(uintptr_t)(function)}
+
+/* What an object may leave undefined; see core/abi.py. */
+static const struct {
+  const char *name;
+  uint64_t address;
+} provided[] = {
+    PROVIDED(memcpy),
+    PROVIDED(memmove),
+    PROVIDED(memset),
+    PROVIDED(vertebra_print),
+    PROVIDED(vertebra_fail),
+    PROVIDED(vertebra_stream_threads),
+    PROVIDED(vertebra_parallel),
+    PROVIDED(vertebra_programs),
+    PROVIDED(vertebra_barrier_init),
+    PROVIDED(vertebra_barrier_at),
+    PROVIDED(vertebra_barrier_global),
+    PROVIDED(vertebra_barrier_arrive),
+    PROVIDED(vertebra_barrier_wait),
+    PROVIDED(vertebra_barrier_expect),
+    PROVIDED(vertebra_barrier_release),
+};
+
 static uint64_t symbol_value(const uint8_t *base, const struct dynamic *d, uint32_t index) {
   const Elf64_Sym *symbol = &d->symbols[index];
   if (symbol->st_shndx != SHN_UNDEF)
     return (uint64_t)base + symbol->st_value;
   const char *name = d->strings + symbol->st_name;
-  if (!strcmp(name, "memcpy"))
-    return (uint64_t)memcpy;
-  if (!strcmp(name, "memmove"))
-    return (uint64_t)memmove;
-  if (!strcmp(name, "memset"))
-    return (uint64_t)memset;
-  if (!strcmp(name, "vertebra_print"))
-    return (uint64_t)vertebra_print;
-  if (!strcmp(name, "vertebra_fail"))
-    return (uint64_t)vertebra_fail;
+  for (size_t i = 0; i < sizeof provided / sizeof *provided; i++)
+    if (!strcmp(name, provided[i].name))
+      return provided[i].address;
   return 0;
 }
 
@@ -98,6 +116,20 @@ static const char *relocate(uint8_t *base, const struct dynamic *d, const Elf64_
     }
     value += (uint64_t)rela[i].r_addend;
     memcpy(base + rela[i].r_offset, &value, sizeof value);
+  }
+  return NULL;
+}
+
+/* The next section of code after section *index, from -1; NULL where there is none. */
+static const Elf64_Shdr *next_code(const uint8_t *elf, size_t bytes, int *index) {
+  const Elf64_Ehdr *header = (const void *)elf;
+  const Elf64_Shdr *sections = (const void *)(elf + header->e_shoff);
+  if (header->e_shoff + header->e_shnum * sizeof *sections > bytes)
+    return NULL;
+  while (++*index < header->e_shnum) {
+    const Elf64_Shdr *s = &sections[*index];
+    if (s->sh_flags & SHF_EXECINSTR && s->sh_type == SHT_PROGBITS && s->sh_offset + s->sh_size <= bytes)
+      return s;
   }
   return NULL;
 }
@@ -130,6 +162,16 @@ static const char *fill(struct module *module, const uint8_t *elf, size_t bytes)
       module->entry = (vertebra_kernel *)(module->base + d.symbols[i].st_value);
   if (!module->entry)
     return "it exports no function of that name";
+  uint8_t *thunk = module->base + module->thunks;
+  for (int i = -1; module->thunks < module->bytes;) {
+    const Elf64_Shdr *code = next_code(elf, bytes, &i);
+    if (!code)
+      break;
+    thunk = thunks_make(module->base + code->sh_addr, code->sh_size, thunk);
+  }
+  if (module->thunks < module->bytes &&
+      mprotect(module->base + module->thunks, module->bytes - module->thunks, PROT_READ | PROT_EXEC))
+    return "its thunks cannot be protected";
   for (int i = 0; i < header->e_phnum; i++) {
     const Elf64_Phdr *s = &segments[i];
     int access = (s->p_flags & PF_R ? PROT_READ : 0) | (s->p_flags & PF_W ? PROT_WRITE : 0) |
@@ -142,7 +184,8 @@ static const char *fill(struct module *module, const uint8_t *elf, size_t bytes)
   return NULL;
 }
 
-const char *module_load(const uint8_t *elf, size_t bytes, const char *name, struct module **result) {
+const char *module_load(const uint8_t *elf, size_t bytes, const char *name, bool thunks,
+                        struct module **result) {
   const Elf64_Ehdr *header = (const void *)elf;
   if (bytes < sizeof *header || memcmp(elf, ELFMAG, SELFMAG) || header->e_type != ET_DYN ||
       header->e_machine != EM_RISCV || header->e_phoff + header->e_phnum * sizeof(Elf64_Phdr) > bytes)
@@ -158,7 +201,14 @@ const char *module_load(const uint8_t *elf, size_t bytes, const char *name, stru
     free(module);
     return "there is not enough memory";
   }
-  module->bytes = page_up(span);
+  module->thunks = module->bytes = page_up(span);
+  if (thunks) {
+    size_t needed = 0;
+    int i = -1;
+    for (const Elf64_Shdr *code; (code = next_code(elf, bytes, &i));)
+      needed += thunks_bytes(elf + code->sh_offset, code->sh_size);
+    module->bytes += page_up(needed);
+  }
   module->base = reserve(module->bytes, &link);
   if (!module->base) {
     free(module->name);

@@ -15,25 +15,25 @@ from pathlib import Path
 
 import attrs
 
-from vertebra.core import toolchain
+from vertebra.core import abi, toolchain
 from vertebra.core.errors import ConfigError, ToolError
 from vertebra.core.runtime import Emulator, show
 from vertebra.plugins.qemu.memory import SharedMemory
 
-LOAD, UNLOAD, LAUNCH, PING = range(1, 5)
-_OK, _FAILED, _FAULT, _PRINTED = range(1, 5)
+LOAD, UNLOAD, LAUNCH, PING, COUNTS = range(1, 6)
+_OK, _FAILED, _FAULT, _PRINTED, _COUNTED = range(1, 6)
 _REQUEST = struct.Struct("<II")
 _REPLY = struct.Struct("<Ii5Q208s")
 
 _HERE = Path(__file__).parent
 _NATIVE = Path(toolchain.__file__).parent / "native"
 _SOURCES = (
-    *(_HERE / name for name in ("runner.c", "loader.c", "traps.c")),
-    *(_NATIVE / name for name in ("pool.c", "print.c")),
+    *(_HERE / name for name in ("runner.c", "loader.c", "traps.c", "thunks.c")),
+    *(_NATIVE / name for name in abi.SERVICE_SOURCES),
 )
 _HEADERS = (
-    *(_HERE / name for name in ("loader.h", "traps.h")),
-    *(_NATIVE / name for name in ("pool.h", "services.h", "emulate.h")),
+    *(_HERE / name for name in ("loader.h", "traps.h", "thunks.h")),
+    *(_NATIVE / name for name in (*abi.SERVICE_HEADERS, "emulate.h", "form.h", "half.h")),
 )
 # The runner serves every core, also those without vectors, and must not trap in its own trap handler.
 _FLAGS = ("-static", "-mcpu=generic_rv64+m+a+f+d+c")
@@ -66,11 +66,16 @@ def emulator_version() -> tuple[int, int]:
 def build_runner(emulators: Sequence[Emulator]) -> Path:
     """The runner with `emulators` compiled in."""
     table = " ".join(f"X({emulator.name})" for emulator in emulators)
+    tables = [
+        toolchain.keep(f"{emulator.name}_table.h", emulator.table())
+        for emulator in emulators
+        if emulator.table
+    ]
     return toolchain.build(
         "runner",
         [*_SOURCES, *(emulator.source for emulator in emulators)],
         "exe",
-        headers=_HEADERS,
+        headers=[*_HEADERS, *tables, *(path for emulator in emulators for path in emulator.headers)],
         triple="riscv64-linux-musl",
         flags=[*_FLAGS, f"-DEMULATORS={table}"],
     )
@@ -124,10 +129,19 @@ class RequestFailed(Exception):
 class RunnerProcess:
     """One emulated process.
 
-    options: the emulator's own.  emulators: what to compile in.  enabled: names of those to use.
+    options: the emulator's own.  emulators: what to compile in.  enabled: those to use, each by its name,
+    a colon and what it serves.  thunks: whether instructions that they serve become jumps, which are
+    faster than traps and for tools outside no longer the instructions that they were.
     """
 
-    def __init__(self, options: Sequence[str], emulators: Sequence[Emulator], enabled: Sequence[str]):
+    def __init__(
+        self,
+        options: Sequence[str],
+        emulators: Sequence[Emulator],
+        enabled: Sequence[str],
+        *,
+        thunks: bool = True,
+    ):
         command = [emulator_program(), *options, str(build_runner(emulators))]
         self.memory = SharedMemory()
         self.loaded: dict[object, int] = {}  # kernel's key -> module
@@ -136,7 +150,7 @@ class RunnerProcess:
         ours, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(self.memory.file), ",".join(enabled)],
+                [*command, str(theirs.fileno()), str(self.memory.file), ",".join(enabled), str(int(thunks))],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -179,7 +193,7 @@ class RunnerProcess:
             while kind in (None, _PRINTED):
                 answer = self._receive(_REPLY.size, deadline)
                 kind, status, value, address, word, base, memory, kernel = _REPLY.unpack(answer)
-                text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED) else b""
+                text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED, _COUNTED) else b""
                 if kind == _PRINTED:
                     show(text)
         except TimeoutError:
@@ -198,7 +212,14 @@ class RunnerProcess:
             )
         if kind == _FAILED:
             raise RequestFailed(text.decode(errors="replace"), status)
+        if kind == _COUNTED:
+            self._counts = text.decode()
         return value
+
+    def emulated_counts(self) -> dict[str, int]:
+        """How many instructions its emulators have carried out until now, by mnemonic, without zeros."""
+        self.request(COUNTS, timeout=60)
+        return {name: int(count) for name, count in map(str.split, self._counts.splitlines())}
 
     def _receive(self, count: int, deadline: float) -> bytes:
         """The next `count` bytes.  Raises TimeoutError, RunnerDied or OSError."""

@@ -1,9 +1,10 @@
 /* Loads and launches kernels on the word of another process.
  *
- * Use: runner SOCKET MEMORY EMULATORS
+ * Use: runner SOCKET MEMORY EMULATORS THUNKS
  *   SOCKET     file descriptor of a connected stream socket
  *   MEMORY     file descriptor of the memory that kernels work on, shared with the other process
- *   EMULATORS  names of the instruction emulators to use, separated by commas
+ *   EMULATORS  names of the instruction emulators to use, as in traps.h
+ *   THUNKS     1: what they serve becomes jumps where a kernel is loaded; 0: it traps
  *
  * Every request is a struct request and its payload, every answer one struct reply, before which
  * any number of those with printed text may come.  All numbers are little endian.  The program ends when the socket is closed.
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +26,8 @@
 #include "services.h"
 #include "traps.h"
 
-enum request_kind { LOAD = 1, UNLOAD, LAUNCH, PING };
-enum reply_kind { OK = 1, FAILED, FAULT, PRINTED };
+enum request_kind { LOAD = 1, UNLOAD, LAUNCH, PING, COUNTS };
+enum reply_kind { OK = 1, FAILED, FAULT, PRINTED, COUNTED };
 enum { STACK_BYTES = 16 << 20, GUARD_BYTES = 16 << 20 };
 
 struct request {
@@ -45,7 +47,7 @@ struct reply {
   uint32_t kind;
   int32_t status;     /* errno of a FAILED launch; the signal of a FAULT */
   uint64_t value;     /* LOAD: the module; LAUNCH: its duration in nanoseconds; FAULT: the pc;
-                         FAILED, PRINTED: the bytes of text that follow */
+                         FAILED, PRINTED, COUNTED: the bytes of text that follow */
   uint64_t address;   /* FAULT: what was accessed */
   uint64_t word;      /* FAULT: the illegal instruction */
   uint64_t base;      /* FAULT: where the kernel that holds the pc is loaded, or 0 */
@@ -57,6 +59,7 @@ static int control;
 static int memory_file;
 static uint8_t *memory;
 static uint64_t memory_bytes;
+static bool thunks;
 
 static void send_bytes(const void *bytes, size_t left) {
   for (const char *at = bytes; left;) {
@@ -123,7 +126,7 @@ static void load(const uint8_t *payload, size_t bytes) {
   }
   memcpy(aligned, elf, elf_bytes);
   memcpy(pointers, is_pointer, slots);
-  const char *wrong = module_load(aligned, elf_bytes, name, &module);
+  const char *wrong = module_load(aligned, elf_bytes, name, thunks, &module);
   free(aligned);
   if (wrong) {
     free(pointers);
@@ -173,6 +176,7 @@ static void launch(struct launch *launch) {
   clock_gettime(CLOCK_MONOTONIC, &before);
   status = vertebra_launch_request(request);
   clock_gettime(CLOCK_MONOTONIC, &after);
+  const char *unfinished = traps_unfinished();
   if (status == VERTEBRA_FAILED) {
     fail(vertebra_failure(), 0);
     return;
@@ -181,8 +185,20 @@ static void launch(struct launch *launch) {
     fail("", status);
     return;
   }
+  if (unfinished) {
+    fail(unfinished, 0);
+    return;
+  }
   int64_t nanoseconds = (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
   send_reply(&(struct reply){.kind = OK, .value = (uint64_t)nanoseconds});
+}
+
+static char counted[8192]; /* lines of a mnemonic and its count */
+
+static void tell_count(const char *mnemonic, uint64_t count) {
+  size_t used = strlen(counted);
+  if (count)
+    snprintf(counted + used, sizeof counted - used, "%s %llu\n", mnemonic, (unsigned long long)count);
 }
 
 static void *serve(void *unused) {
@@ -205,6 +221,11 @@ static void *serve(void *unused) {
     case LAUNCH:
       launch((struct launch *)payload);
       break;
+    case COUNTS:
+      counted[0] = 0;
+      traps_counts(tell_count);
+      send_text((struct reply){.kind = COUNTED}, counted);
+      break;
     case PING:
       send_reply(&(struct reply){.kind = OK});
       break;
@@ -217,10 +238,11 @@ static void *serve(void *unused) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4)
+  if (argc != 5)
     return 2;
   control = atoi(argv[1]);
   memory_file = atoi(argv[2]);
+  thunks = atoi(argv[4]);
   const char *unknown = traps_install(argv[3]);
   if (unknown) {
     fprintf(stderr, "there is no emulator for %s\n", unknown);

@@ -7,8 +7,9 @@ import threading
 import weakref
 from collections.abc import Sequence
 
-from vertebra.core import toolchain
+from vertebra.core import hooks, toolchain
 from vertebra.core.errors import LaunchError, ToolError
+from vertebra.core.instruction import find, why_illegal
 from vertebra.core.runtime import Binary, Emulator, LoadedKernel, Slots, address_of, num_threads, storage_of
 from vertebra.core.target import Core
 from vertebra.plugins.qemu import process, rtz
@@ -67,9 +68,12 @@ class QemuKernel:
         with self._runtime.lock:
             self.launch_on(self._runtime.runner(self.binary.core), grid, args, self._threads)
 
-    def start_process(self, options: Sequence[str]) -> RunnerProcess:
-        """A process of its own for this kernel's core; the caller ends it.  options: the emulator's."""
-        return self._runtime.start(self.binary.core, options)
+    def start_process(self, options: Sequence[str] = ()) -> RunnerProcess:
+        """A process of its own for this kernel's core, which replaces no instruction; the caller ends it.
+
+        options: the emulator's.
+        """
+        return self._runtime.start(self.binary.core, options, thunks=False)
 
     def launch_on(
         self, runner: RunnerProcess, grid: tuple[int, int, int], args: Sequence, threads: int
@@ -118,21 +122,32 @@ class QemuKernel:
             return LaunchError(message, fix=fix)
         at = f"{fault.kernel}+{fault.pc - fault.base:#x}" if fault.base else f"{fault.pc:#x}"
         if died.reason == "SIGILL":
+            core = self.binary.core
+            why = why_illegal(tuple(hooks.instructions().values()), fault.word, core)
             return LaunchError(
-                f"{message} at {at}: there is no instruction {fault.word:#010x}, or not in this state",
-                fix=f"check the features of core {self.binary.core.name}, and that an emulator serves them",
+                f"{message} at {at}: {why}",
+                fix=f"check the features of core {core.name}, and that an emulator serves them",
             )
+        if fault.word:  # an instruction that was carried out in software
+            found = find(tuple(hooks.instructions().values()), fault.word)
+            at += f" in {found[0].text(**found[1])}" if found else f" in {fault.word:#010x}"
         offset = fault.address - fault.memory
+        what = f"address {fault.address:#x}"
         if placement.storages and 0 <= offset < mapped + _NEAR:
-            return LaunchError(f"{message} at {at}, accessing {placement.describe(offset)}", fix=_MASKS)
-        return LaunchError(f"{message} at {at}, accessing address {fault.address:#x}", fix=_MASKS)
+            what = placement.describe(offset)
+        if died.reason == "SIGBUS":
+            what += ", whose address is misaligned"
+            return LaunchError(
+                f"{message} at {at}, accessing {what}", fix="align it to the size of the elements"
+            )
+        return LaunchError(f"{message} at {at}, accessing {what}", fix=_MASKS)
 
 
 class QemuRuntime:
     """Runs kernels for riscv64 cores in processes of the emulator, one for each kind of core.
 
-    emulators: software for instructions that the emulator lacks; a core gets those that serve
-    one of its features.  Extend it before the first launch.
+    emulators: software for instructions that QEMU lacks, beside those of other plugins; a core gets
+    what serves its features and extensions.
     """
 
     name = "qemu"
@@ -160,10 +175,11 @@ class QemuRuntime:
     def load(self, binary: Binary) -> LoadedKernel:
         return QemuKernel(self, binary)
 
-    def start(self, core: Core, options: Sequence[str] = ()) -> RunnerProcess:
+    def start(self, core: Core, options: Sequence[str] = (), *, thunks: bool = True) -> RunnerProcess:
         """A new process for `core`; the caller ends it.  options: more of the emulator's own."""
-        serving = [e.name for e in self.emulators if not e.features.isdisjoint(f[1:] for f in core.features)]
-        return RunnerProcess(["-cpu", cpu_option(core), *options], self.emulators, serving)
+        emulators = [*self.emulators, *hooks.emulators().values()]
+        serving = [f"{e.name}:{'+'.join(sorted(has))}" for e in emulators if (has := e.served(core))]
+        return RunnerProcess(["-cpu", cpu_option(core), *options], emulators, serving, thunks=thunks)
 
     def runner(self, core: Core) -> RunnerProcess:
         """The living process for `core`.  Hold `lock` while using it."""
@@ -180,6 +196,15 @@ class QemuRuntime:
         runner = self._runners[key] = self.start(core)
         return runner
 
+    def emulated_counts(self, core: Core) -> dict[str, int]:
+        """How many instructions the process for `core` has carried out in software, by mnemonic.
+
+        Counted over all threads and launches of the process; nothing where it has not started.
+        """
+        with self.lock:
+            runner = self._runners.get(self._key(core))
+            return runner.emulated_counts() if runner is not None and runner.alive else {}
+
     def _after_fork(self) -> None:
         """The parent's processes are not the child's, and another thread may have held the lock."""
         self.lock = threading.RLock()
@@ -194,7 +219,7 @@ class QemuRuntime:
             runner.discarded.append(kernel)
 
     def _key(self, core: Core) -> tuple:
-        return core.features, core.vlen, tuple(sorted(core.emulator.items()))
+        return core.features, core.extensions, core.vlen, tuple(sorted(core.emulator.items()))
 
     def close(self) -> None:
         """Ends all processes.  The next launch starts new ones."""

@@ -9,22 +9,29 @@
 
 #include "emulate.h"
 
-/* EMULATORS is a list of X(function), made by who builds the program. */
-#define X(name) extern vertebra_emulator name;
+/* EMULATORS is a list of X(name), made by who builds the program. */
+#define X(name) extern const struct vertebra_emulator name;
 EMULATORS
 #undef X
 
 static const struct {
   const char *name;
-  vertebra_emulator *run;
+  const struct vertebra_emulator *emulator;
 } table[] = {
-#define X(name) {#name, name},
+#define X(name) {#name, &name},
     EMULATORS
 #undef X
     {NULL, NULL},
 };
 
 static bool enabled[sizeof table / sizeof *table];
+
+/* The word that is being emulated: what it accesses may not be there. */
+static _Thread_local struct {
+  uint64_t pc;
+  uint32_t word;
+  bool running;
+} emulated;
 
 /* Reads by halves: a word may straddle two pages. */
 static uint32_t word_at(uint64_t pc) {
@@ -38,20 +45,27 @@ __attribute__((used)) void vertebra_trap(siginfo_t *info, ucontext_t *context, u
   uint64_t *gregs = (uint64_t *)context->uc_mcontext.__gregs; /* [0] is the pc */
   uint64_t pc = gregs[0];
   uint32_t word = word_at(pc);
+  /* Emulators round to nearest; QEMU is fast while the flag for inexact results is set.  The return
+   * from the signal brings the program's own fcsr back. */
+  __asm__ volatile("fscsr %0" ::"r"(1));
   struct vertebra_hart hart = {
       .v = v, .vlenb = vlenb, .vl = csr[0], .vtype = csr[1], .vstart = csr[2],
       .x = gregs,
       .f = (uint64_t *)context->uc_mcontext.__fpregs.__d.__f,
       .fcsr = (uint32_t *)&context->uc_mcontext.__fpregs.__d.__fcsr,
   };
-  for (int i = 0; table[i].run; i++) {
+  for (int i = 0; table[i].name; i++) {
     if (!enabled[i])
       continue;
-    enum vertebra_emulation result = table[i].run(word, &hart);
+    emulated.pc = pc, emulated.word = word, emulated.running = true;
+    enum vertebra_emulation result = table[i].emulator->run(word, &hart);
+    emulated.running = false;
     if (result == VERTEBRA_NOT_MINE)
       continue;
     if (result == VERTEBRA_ILLEGAL)
       break;
+    if (result == VERTEBRA_MISALIGNED)
+      report_fault(SIGBUS, pc, hart.address, word);
     gregs[0] = pc + 4;
     csr[0] = hart.vl;
     csr[1] = hart.vtype;
@@ -125,7 +139,32 @@ __attribute__((naked)) static void on_illegal_instruction(int number, siginfo_t 
 static void on_fault(int number, siginfo_t *info, void *context) {
   const ucontext_t *at = context;
   uint64_t pc = at->uc_mcontext.__gregs[0];
+  if (emulated.running)
+    report_fault(number, emulated.pc, (uint64_t)info->si_addr, emulated.word);
   report_fault(number, pc, (uint64_t)info->si_addr, number == SIGILL ? word_at(pc) : 0);
+}
+
+const struct vertebra_emulator *traps_emulator_of(uint32_t word, struct vertebra_touched *touched) {
+  for (int i = 0; table[i].name; i++)
+    if (enabled[i] && table[i].emulator->touches && table[i].emulator->touches(word, touched))
+      return table[i].emulator;
+  return NULL;
+}
+
+void traps_counts(void (*tell)(const char *mnemonic, uint64_t count)) {
+  for (int i = 0; table[i].name; i++)
+    if (enabled[i] && table[i].emulator->counts)
+      table[i].emulator->counts(tell);
+}
+
+const char *traps_unfinished(void) {
+  const char *found = NULL;
+  for (int i = 0; table[i].name; i++)
+    if (enabled[i] && table[i].emulator->unfinished) {
+      const char *what = table[i].emulator->unfinished();
+      found = found ? found : what;
+    }
+  return found;
 }
 
 void traps_prepare_thread(void) {
@@ -136,14 +175,18 @@ void traps_prepare_thread(void) {
 
 static const char *enable(const char *names) {
   while (*names) {
-    size_t length = strcspn(names, ",");
+    size_t length = strcspn(names, ":,");
+    const char *end = names + strcspn(names, ",");
     bool known = false;
-    for (int i = 0; table[i].run; i++)
-      if (strlen(table[i].name) == length && !strncmp(table[i].name, names, length))
+    for (int i = 0; table[i].name; i++)
+      if (strlen(table[i].name) == length && !strncmp(table[i].name, names, length)) {
         known = enabled[i] = true;
+        if (table[i].emulator->configure)
+          table[i].emulator->configure(names[length] == ':' ? names + length + 1 : end);
+      }
     if (!known)
       return names;
-    names += length + (names[length] == ',');
+    names = end + (*end == ',');
   }
   return NULL;
 }

@@ -1,0 +1,289 @@
+"""Operands of matrix products in the panels that an engine reads."""
+
+import attrs
+
+from vertebra.core.mlir import ir
+from vertebra.lowering.linalg_to_vector import panel_buffers
+from vertebra.lowering.linalg_to_vector.access import shape_of
+from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
+from vertebra.lowering.linalg_to_vector.loops import loop, pieces, whole_chunks
+from vertebra.lowering.linalg_to_vector.panel_vectors import (
+    as_integers,
+    halved,
+    interleaved,
+    nibbles,
+    scatter,
+)
+from vertebra.lowering.linalg_to_vector.transpose import running_dimension
+from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
+
+_WORD = 64  # bits of the widest element that vectors move
+
+
+def bits_of(kind: str) -> int:
+    """The width of the element type called `kind`."""
+    return int(kind.lstrip("uibf"))
+
+
+@attrs.frozen
+class Side:
+    """One operand of a product: the matrix `value` at `prefix`.
+
+    outer: which dimension is not K, -2 for A and -1 for B.  tile: elements of a tile along it.
+    k: elements of a tile along K.  runs: its panels, in tiles: (start, stop, size).
+    bits: of an element in the panels; where `value` has wider ones, their low bits count.
+    """
+
+    scope: Scope
+    value: object
+    prefix: list
+    outer: int
+    tile: int
+    k: int
+    runs: list
+    bits: int
+
+    @property
+    def size(self) -> int:
+        return shape_of(self.value)[self.outer]
+
+    @property
+    def depth(self) -> int:
+        return shape_of(self.value)[-3 - self.outer]
+
+    @property
+    def steps(self) -> int:
+        return -(-self.depth // self.k)
+
+    def index(self, along, k) -> list:
+        return [*self.prefix, along, k] if self.outer == -2 else [*self.prefix, k, along]
+
+
+@attrs.frozen
+class Panels:
+    """The panels of one operand.  bytes_per_tile: of all steps of one tile along M or N."""
+
+    buffer: object
+    bytes_per_tile: int
+
+    def address(self, b: Builder, first: Uniform):
+        """Of the panel whose first tile is `first`."""
+        return panel_buffers.address(b, self.buffer, b.mul(first, b.const(self.bytes_per_tile)))
+
+
+def pack(side: Side) -> Panels:
+    """Fills panels at the insertion point."""
+    per_tile = side.steps * side.tile * side.k * side.bits // 8
+    buffer = panel_buffers.bytes_of(per_tile * side.runs[-1][1])
+    if side.size % side.tile or side.depth % side.k:
+        panel_buffers.clear(side.scope, buffer)
+    rank = side.value.type.rank
+    dims = [rank + side.outer, rank - 3 - side.outer]
+    across = running_dimension(side.scope.plan, side.value) == dims[0]
+
+    def fill() -> None:
+        packing = _Packing(side, buffer, *limits_of(side.scope, [side.value], dims))
+        packing.across() if across else packing.along()
+
+    whole_or_masked(side.scope, side.value, fill)
+    return Panels(buffer, per_tile)
+
+
+@attrs.frozen
+class _Panel:
+    """first: its first tile.  tiles: how many.  inside: elements along it that the matrix has.
+
+    below: an index value below which all of them are, where that is known.
+    """
+
+    first: Uniform
+    tiles: int
+    inside: int
+    below: object | None
+
+
+@attrs.frozen
+class _Packing:
+    """outer_limit, depth_limit: where masks of loads begin (index values), or None."""
+
+    side: Side
+    buffer: object
+    outer_limit: object
+    depth_limit: object
+
+    def _panels(self, body) -> None:
+        """body(panel) for every one."""
+        side, b = self.side, self.side.scope.builder(1)
+        for start, stop, tiles in side.runs:
+            span = tiles * side.tile
+            whole = start + max(0, (min(stop * side.tile, side.size) - start * side.tile) // span * tiles)
+
+            def panel(i: Uniform, below=None, start=start, tiles=tiles, span=span) -> list:
+                body(_Panel(b.add(b.mul(i, b.const(tiles)), b.const(start)), tiles, span, below))
+                return []
+
+            first, count = 0, (whole - start) // tiles
+            if self.outer_limit is not None and count:
+                first = self._panels_below(b, start, count, span)
+                loop(b, 0, first, 1, [], lambda i, _, panel=panel: panel(i, below=self.outer_limit))
+            loop(b, first, count, 1, [], lambda i, _, panel=panel: panel(i))
+            if whole < stop:
+                body(_Panel(b.const(whole), tiles, side.size - whole * side.tile, None))
+
+    def _panels_below(self, b: Builder, start: int, most: int, span: int):
+        """How many of `most` panels of `span` elements, from tile `start` on, are all below the limit."""
+
+        def constant(value: int):
+            return b.scalar(b.const(value))
+
+        room = create("arith.subi", b.index, [self.outer_limit, constant(start * self.side.tile)])
+        room = create("arith.maxsi", b.index, [room, constant(0)])
+        count = create("arith.divui", b.index, [room, constant(span)])
+        return create("arith.minui", b.index, [count, constant(most)])
+
+    def _place(self, b: Builder, panel: _Panel, step: Uniform, along: Uniform) -> Uniform:
+        """Rows of k elements in front of the one at `along` in the panel, in `step`."""
+        side = self.side
+        at = b.mul(panel.first, b.const(side.steps * side.tile))
+        at = b.add(at, b.mul(step, b.const(panel.tiles * side.tile)))
+        return b.add(at, along)
+
+    # -- sources that run along K
+
+    def along(self) -> None:
+        """Reads rows of the panel and spreads their words over the steps."""
+        side = self.side
+        width = max(side.k, 1 << (side.scope.width([side.value]).bit_length() - 1))
+
+        def panel(p: _Panel) -> None:
+            b = side.scope.builder(1)
+
+            def row(r: Uniform, _carried: list) -> list:
+                at = b.add(b.mul(p.first, b.const(side.tile)), r)
+                at.below = p.below
+                for start, stop, lanes in pieces(side.depth, width):
+                    self._along_row(p, r, at, start, stop, lanes)
+                return []
+
+            loop(b, 0, p.inside, 1, [], row)
+
+        self._panels(panel)
+
+    def _along_row(self, panel: _Panel, r: Uniform, at: Uniform, start: int, stop: int, lanes: int) -> None:
+        b = self.side.scope.builder(lanes)
+
+        def chunk(k: Uniform, _carried: list) -> list:
+            last = k if lanes == 1 else Affine(k, b.const(1), k.below)
+            ev = self.side.scope.evaluator(lanes)
+            value = ev.at(self.side.value, self.side.index(at, last))
+            if lanes == 1:
+                value = b.scalar(value)
+                value = create("vector.broadcast", ir.VectorType.get([1], value.type), [value])
+            else:
+                value = b.vector(value)
+            self._write_row(b, as_integers(value), panel, r, k)
+            return []
+
+        first = start
+        limit = self.depth_limit
+        if limit is not None and start == 0 and stop > lanes and (self.outer_limit is None or panel.below):
+            first = whole_chunks(b, limit, stop, lanes)
+            loop(b, start, first, lanes, [], chunk, below=limit)
+        loop(b, first, stop, lanes, [], chunk)
+
+    def _write_row(self, b: Builder, vector, panel: _Panel, r: Uniform, k: Uniform) -> None:
+        """`vector`, which starts at `k` of row `r` of the panel: whole rows of tiles, or a part of one."""
+        side = self.side
+        step = b.binary("arith.divui", k, b.const(side.k)) if k.const is None else b.const(k.const // side.k)
+        at = self._place(b, panel, step, r)
+        row_bits = side.k * side.bits
+        if side.bits < vector.type.element_type.width:
+            vector = halved(vector)
+        (lanes,), bits = vector.type.shape, vector.type.element_type.width
+        if lanes * bits <= row_bits:
+            inside = b.const(0)
+            if lanes * bits < row_bits:
+                # Such pieces come at the end of K, where indices are known.
+                inside = b.const(k.const % side.k * side.bits // bits)
+            elements = panel_buffers.view(b, self.buffer, vector.type.element_type)
+            panel_buffers.store(b, vector, elements, b.add(b.mul(at, b.const(row_bits // bits)), inside))
+            return
+        word = ir.IntegerType.get_signless(min(_WORD, row_bits))
+        parts = row_bits // word.width
+        count = lanes * bits // word.width
+        words = create("vector.bitcast", ir.VectorType.get([count], word), [vector])
+        memory = panel_buffers.view(b, self.buffer, word)
+        for part in range(parts):
+            mine = words
+            if parts > 1:
+                mask = {"mask": ir.DenseI64ArrayAttr.get(list(range(part, count, parts)))}
+                mine = create(
+                    "vector.shuffle", ir.VectorType.get([count // parts], word), [words, words], mask
+                )
+            first = b.add(b.mul(at, b.const(parts)), b.const(part))
+            scatter(side.scope.builder(count // parts), mine, memory, first, panel.tiles * side.tile * parts)
+
+    # -- sources that run along M or N
+
+    def across(self) -> None:
+        """Reads k rows of the source at a time, and interleaves them."""
+        side = self.side
+        whole = side.depth // side.k
+
+        def panel(p: _Panel) -> None:
+            b = side.scope.builder(1)
+
+            def step(s: Uniform, below) -> list:
+                for start, _, lanes in self._chunks(p.inside):
+                    self._across_step(p, s, start, lanes, below)
+                return []
+
+            first = 0
+            if self.depth_limit is not None and (self.outer_limit is None or p.below):
+                count = create("arith.divui", b.index, [self.depth_limit, b.scalar(b.const(side.k))])
+                first = create("arith.minui", b.index, [count, b.scalar(b.const(whole))])
+                loop(b, 0, first, 1, [], lambda s, c: step(s, self.depth_limit))
+            loop(b, first, whole, 1, [], lambda s, c: step(s, None))
+            if whole * side.k < side.depth:
+                step(b.const(whole), None)
+
+        self._panels(panel)
+
+    def _chunks(self, size: int) -> list[tuple[int, int, int]]:
+        """Of one register at most: rows are interleaved by stores of several registers."""
+        bits = self.side.value.type.element_type.width
+        most = self.side.scope.unit.bits // bits
+        return [(a, a + n, n) for start, stop, n in pieces(size, most) for a in range(start, stop, n)]
+
+    def _across_step(self, panel: _Panel, step: Uniform, start: int, lanes: int, below) -> None:
+        side = self.side
+        ev = side.scope.evaluator(lanes)
+        b = ev.b
+        along = b.add(b.mul(panel.first, b.const(side.tile)), b.const(start))
+        if lanes > 1:
+            along = Affine(along, b.const(1), panel.below)
+        rows = []
+        for u in range(side.k):
+            k = b.add(b.mul(step, b.const(side.k)), b.const(u))
+            if k.const is not None and k.const >= side.depth:
+                rows.append(None)
+                continue
+            k.below = below
+            value = ev.at(side.value, side.index(along, k))
+            if lanes == 1:
+                value = b.scalar(value)
+                rows.append(create("vector.broadcast", ir.VectorType.get([1], value.type), [value]))
+            else:
+                rows.append(b.vector(value))
+        rows = [as_integers(row) if row is not None else None for row in rows]
+        kind = next(row.type for row in rows if row is not None)
+        rows = [b.constants.splat(kind, 0) if row is None else row for row in rows]
+        if side.bits < kind.element_type.width:
+            rows = [nibbles(low, high) for low, high in zip(rows[::2], rows[1::2], strict=True)]
+        together = interleaved(rows)
+        elements = panel_buffers.view(b, self.buffer, together.type.element_type)
+        row_bits = side.k * side.bits
+        at = self._place(b, panel, step, b.const(start))
+        at = b.mul(at, b.const(row_bits // together.type.element_type.width))
+        panel_buffers.store(b, together, elements, at)

@@ -1,0 +1,104 @@
+"""SpacemiT's cores with matrix instructions (IME): A60 in the K1, A100 in the K3."""
+
+from vertebra.core.hooks import hookimpl
+from vertebra.core.target import Core, Target, VectorUnit
+from vertebra.plugins.ime.emulator import EMULATOR
+from vertebra.plugins.ime.instructions import INSTRUCTIONS
+from vertebra.plugins.ime.tiles import matrix_tiles
+
+_TRIPLE = "riscv64-unknown-linux-gnu"
+_RVA22V = ("+m", "+a", "+f", "+d", "+c", "+v")
+_A60_EXTENSIONS = frozenset({"xsmti8i32mm", "xsmti8i32mm_slide"})
+_A100_EXTENSIONS = (
+    _A60_EXTENSIONS
+    | {"xsmti4i32mm", "xsmti4i32mm_42sp", "xsmti8i32mm_42sp", "xsmtlayout"}
+    | {f"xsmti{bits}{half}mm_scl16f" for bits in (4, 8) for half in ("fp16", "bf16")}
+    | {f"xsmt{half}fp32mm{slide}" for half in ("fp16", "bf16") for slide in ("", "_slide")}
+)
+_SINGLE_DOUBLE = frozenset({"f32", "f64"})
+
+
+def _core(name: str, *, vlen: int, features: tuple[str, ...], floats: frozenset[str], **fields) -> Core:
+    return Core(
+        name=name,
+        target="ime",
+        arch="riscv64",
+        triple=_TRIPLE,
+        abi="lp64d",
+        cpu="generic-rv64",
+        features=(*_RVA22V, f"+zvl{vlen}b", *features),
+        vector=VectorUnit(vlen, registers=32, group=4, arithmetic=floats, conversion=floats, reach=2048),
+        **fields,
+    )
+
+
+SPACEMIT_A60 = _core(
+    "spacemit-a60",
+    vlen=256,
+    features=(),
+    floats=_SINGLE_DOUBLE,
+    isa="rv64gcv_zvl256b_xsmtvdot",
+    arch_id=0xA03C,
+    caches=(32 << 10, 512 << 10),
+    clock=2.0,
+    extensions=_A60_EXTENSIONS,
+    description="SpacemiT K1, cluster with matrix instructions",
+)
+
+SPACEMIT_A100 = _core(
+    "spacemit-a100",
+    vlen=1024,
+    features=("+zba", "+zbb", "+zbs", "+zfh", "+zvfh", "+zicbop"),
+    floats=_SINGLE_DOUBLE | {"f16"},
+    isa="rv64gcv_zba_zbb_zbs_zfh_zicbop_zvfh_zvl1024b_xsmtvdotii",
+    arch_id=0xA064,
+    caches=(64 << 10, 1 << 20),
+    clock=2.0,
+    extensions=_A100_EXTENSIONS,
+    description="SpacemiT K3, cluster with matrix instructions",
+)
+
+
+@hookimpl
+def vertebra_cores():
+    return [SPACEMIT_A60, SPACEMIT_A100]
+
+
+@hookimpl
+def vertebra_targets():
+    return [
+        Target(
+            "ime",
+            extends="rvv",
+            panel_kernels=_panel_kernels,
+            description="SpacemiT matrix instructions",
+        )
+    ]
+
+
+def _panel_kernels(core: Core):
+    from vertebra.plugins.ime.codegen import panel_kernels
+
+    return panel_kernels(core)
+
+
+@hookimpl
+def vertebra_instructions():
+    return list(INSTRUCTIONS.values())
+
+
+@hookimpl
+def vertebra_emulators():
+    return [EMULATOR]
+
+
+@hookimpl
+def vertebra_matrix_tiles(core):
+    return matrix_tiles(core)
+
+
+@hookimpl
+def vertebra_layouts():
+    from vertebra.plugins.ime import layouts
+
+    return [*layouts.SPACES.values(), *layouts.FAMILIES]

@@ -1,0 +1,76 @@
+"""core/tiles.py, and the command that prints them."""
+
+import attrs
+import pytest
+
+from vertebra.core import cli, hooks
+from vertebra.core.tiles import MatrixTile, grid_registers, largest_grid
+
+TILE = MatrixTile("x", "i8", "i8", "i32", 4, 8, 16, 1, 2, 2, grid=(3, 2))
+
+
+def test_a_tile_knows_its_block_registers_and_peak():
+    assert TILE.block == (12, 16, 16)
+    assert TILE.registers == 2 * 6 + 3 + 2 * 2
+    assert TILE.peak == 2 * 4 * 8 * 16
+    assert attrs.evolve(TILE, cycles=4).peak == 256
+    assert attrs.evolve(TILE, other_registers=1).registers == TILE.registers + 1
+
+
+def test_legal_tiles_are_made_of_whole_ones():
+    assert TILE.legal(4, 8, 16) and TILE.legal(12, 8, 160)
+    assert not any(TILE.legal(*tile) for tile in [(2, 8, 16), (4, 12, 16), (4, 8, 24), (0, 8, 16)])
+
+
+@pytest.mark.parametrize(
+    "registers, sizes, expected",
+    [
+        (32, {"a": 1, "b": 1, "acc": 2}, (3, 4)),
+        (32, {"a": 1, "b": 1, "acc": 1, "other": 1}, (4, 5)),
+        (32, {"a": 2, "b": 1, "acc": 2}, (2, 5)),
+        (16, {"a": 1, "b": 1, "acc": 1}, (3, 3)),
+        (4, {"a": 1, "b": 1, "acc": 2}, (1, 1)),
+    ],
+)
+def test_largest_grid(registers, sizes, expected):
+    grid = largest_grid(registers, **sizes)
+    assert grid == expected
+    assert grid_registers(grid, **sizes) <= registers
+    rows, columns = grid
+    loads = (sizes["a"] * rows + sizes["b"] * columns) / (rows * columns)
+    for other in [(r, c) for r in range(1, 33) for c in range(1, 33)]:
+        if grid_registers(other, **sizes) <= registers:
+            assert loads <= (sizes["a"] * other[0] + sizes["b"] * other[1]) / (other[0] * other[1])
+
+
+def test_command_shows_every_tile_of_a_core(capsys):
+    assert cli.main(["tiles", "--core", "a60"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("spacemit-a60 (") and "0xa03c" in lines[0] and "256-bit" in lines[0]
+    rows = {line.split()[0]: line for line in lines[2:]}
+    assert set(rows) == {tile.instruction for tile in hooks.matrix_tiles(hooks.cores()["spacemit-a60"])}
+    words = rows["smt.vmadot.i8"].split()
+    for word in ("4x4x8", "1+1+2", "3x4", "12x16x8", "31", "256"):
+        assert word in words
+    assert "multiples of 4, 4, 8" in rows["smt.vmadot.i8"]
+
+
+def test_command_without_a_core_shows_those_that_have_an_engine(capsys):
+    assert cli.main(["tiles"]) == 0
+    out = capsys.readouterr().out
+    with_tiles = {name for name, core in hooks.cores().items() if hooks.matrix_tiles(core)}
+    assert with_tiles >= {"spacemit-a60", "spacemit-a100"}
+    shown = {
+        line.split()[0] for line in out.splitlines() if " (rv" in line or "-bit vector registers)" in line
+    }
+    assert shown == with_tiles
+
+
+def test_command_for_a_core_without_an_engine(capsys):
+    assert cli.main(["tiles", "--core", "spacemit-x60"]) == 0
+    assert "no matrix instructions" in capsys.readouterr().out
+
+
+def test_command_for_an_unknown_core(capsys):
+    assert cli.main(["tiles", "--core", "spacemit-a61"]) == 2
+    assert "spacemit-a60" in capsys.readouterr().err
