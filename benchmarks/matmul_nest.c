@@ -3,11 +3,16 @@
  * ROWS x STEPS elements of A are held in scalar registers while j runs.  LANES_PER_64_BITS steers the
  * vectoriser to longer groups of registers; without it clang chooses for itself.  Of the orders tried
  * (ikj, register tiles of 4 x 16 to 8 x 16 that clang keeps in memory, this one with 1 to 4 rows and 4
- * to 16 steps) it executes the fewest instructions, and 4 x 8 the fewest of these.
+ * to 32 steps) it executes the fewest instructions: 4 x 8 with groups of four registers, 2 x 16 with eight.
  */
 #include <stdint.h>
 
-enum { M = 240, N = 240, K = 256, ROWS = 4, STEPS = 8 };
+enum { M = 240, N = 240, K = 256 };
+
+#ifndef ROWS
+#define ROWS 4
+#define STEPS 8
+#endif
 
 const int64_t nest_scratch_bytes = 0;
 

@@ -1,6 +1,7 @@
 """Interleaved timing: rivals take turns, so that a change of the machine's speed meets them all."""
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -24,6 +25,23 @@ def medians(
             call()
             times[name].append(time.perf_counter() - start)
     return {name: statistics.median(samples) for name, samples in times.items()}
+
+
+def rivals_for(vertebra, eager, *, compiled: bool):
+    """Name -> call, each of which returns its result; torch.compile is left out where it fails."""
+    import torch
+
+    calls = {"vertebra": vertebra, "torch eager": eager}
+    if compiled:
+        try:
+            call = torch.compile(eager)
+            call()
+        except Exception as error:  # it needs a C++ compiler and packages that may be missing
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            print(f"torch.compile does not work here: {reason[:200]}", file=sys.stderr)
+        else:
+            calls["torch.compile"] = call
+    return calls
 
 
 def console() -> Console:

@@ -19,7 +19,7 @@ def _vector_unit(arch: str, features: frozenset[str]) -> VectorUnit:
         if "+avx2" in features:
             return VectorUnit(256, registers=16, scalar_operand=False, conversion=conversion)
         return VectorUnit(128, registers=16, scalar_operand=False)
-    return _SIMPLE
+    return _SIMPLE  # NEON's, and what a machine without a record of its own is taken to have
 
 
 def _host_core() -> Core:
@@ -58,6 +58,10 @@ def vertebra_targets():
 
 
 def _micro_kernels(core: Core):
-    from vertebra.plugins.host.dot_products import micro_kernels
-
+    if core.arch == "x86_64":
+        from vertebra.plugins.host.x86_products import micro_kernels
+    elif core.arch == "aarch64":
+        from vertebra.plugins.host.neon_products import micro_kernels
+    else:
+        return ()
     return micro_kernels(core)

@@ -1,44 +1,61 @@
-"""x86's dot-product instructions: every lane takes up the products of two or four neighbouring elements.
+"""Micro-kernels of instructions whose every lane takes up the products of two or four neighbours.
 
-Source: Intel 64 and IA-32 Architectures Software Developer's Manual, VPDPBUSD, VPDPWSSD, VDPBF16PS.
-The integer ones wrap around like separate multiplications and additions.  VDPBF16PS rounds to
-nearest after each of the two additions, reads subnormal bfloat16 operands as zero and makes
-subnormal sums zero, whatever the processor's mode.
+All of them see a word of 32 bits, the k elements of one row of A, in every lane, and as many words
+of B, the k elements of one column each, as a register holds.
 """
 
+from collections.abc import Callable
+
 from vertebra.core.mlir import ir
-from vertebra.core.target import Core, MicroKernel
+from vertebra.core.target import MicroKernel
 from vertebra.lowering.linalg_to_vector.lanes import create
 
 
-def _word_kernel(intrinsic: str, a: str, b: str, acc: str, bits: int, offset: int = 0) -> MicroKernel:
-    """A kernel of one 32-bit word of A and as many words of B as a register of `bits` holds."""
+def call(intrinsic: str, result, operands: list):
+    """An LLVM intrinsic, by its full name."""
+    return create(
+        "llvm.call_intrinsic",
+        result,
+        operands,
+        {
+            "intrin": ir.StringAttr.get(intrinsic),
+            "operandSegmentSizes": ir.DenseI32ArrayAttr.get([len(operands), 0]),
+            "op_bundle_sizes": ir.DenseI32ArrayAttr.get([]),
+        },
+    )
+
+
+def word_kernel(name: str, bits: int, element: str, acc: str, step: Callable, **fields) -> MicroKernel:
+    """A kernel of one word of A and a register of `bits` of B, both of `element`.
+
+    step: (sums, A's word in every lane, B's words) -> sums; the words are vectors of `element`.
+    """
     lanes = bits // 32
+    k = 32 // int(element.lstrip("abcdefghijklmnopqrstuvwxyz"))
 
     def emit(x, y, sums):
-        k = x.type.shape[0]
         word = ir.IntegerType.get_signless(32)
         (factor,) = _cast("vector.bitcast", [x], [1], word)
         words = ir.VectorType.get([lanes], word)
         same = create("vector.broadcast", words, [_only(factor)])
         (columns,) = _cast("vector.bitcast", [y], [lanes], word)
-        # Opaque to `float_bits`: the intrinsic wants the very type.
-        left, right = _cast("llvm.bitcast", [same, columns], [lanes * k], x.type.element_type)
-        ordered = [sums, left, right]
-        return create(
-            "llvm.call_intrinsic",
-            sums.type,
-            ordered,
-            {
-                "intrin": ir.StringAttr.get(f"{intrinsic}.{bits}"),
-                "operandSegmentSizes": ir.DenseI32ArrayAttr.get([len(ordered), 0]),
-                "op_bundle_sizes": ir.DenseI32ArrayAttr.get([]),
-            },
-        )
+        return step(sums, *(_elements(v, x.type.element_type) for v in (same, columns)))
 
-    short = intrinsic.rpartition(".")[2]
-    k = 32 // {"bf16": 16, "i16": 16, "i8": 8}[a]
-    return MicroKernel(f"{short}.{bits}", (1, lanes, k), a, b, acc, emit, a_offset=offset)
+    return MicroKernel(f"{name}.{bits}", (1, lanes, k), element, element, acc, emit, **fields)
+
+
+def exactly(vector):
+    """`vector` as an operand of an intrinsic: of its very type, where `float_bits` has made it bits."""
+    (words,) = _cast("vector.bitcast", [vector], [_bits(vector) // 32], ir.IntegerType.get_signless(32))
+    return _elements(words, vector.type.element_type)
+
+
+def _elements(words, type):
+    return _cast("llvm.bitcast", [words], [_bits(words) // type.width], type)[0]
+
+
+def _bits(vector) -> int:
+    return vector.type.shape[0] * vector.type.element_type.width
 
 
 def _cast(name: str, values: list, shape: list[int], element) -> list:
@@ -48,21 +65,3 @@ def _cast(name: str, values: list, shape: list[int], element) -> list:
 def _only(vector):
     position = {"static_position": ir.DenseI64ArrayAttr.get([0])}
     return create("vector.extract", vector.type.element_type, [vector], position)
-
-
-def micro_kernels(core: Core) -> tuple[MicroKernel, ...]:
-    """Those that the core's features allow, the widest first."""
-    features = set(core.features)
-    short = "+avx512vl" in features
-    widths = tuple(w for w in (512, 256, 128) if w <= core.vector.bits and (w == 512 or short))
-    found: list[MicroKernel] = []
-    if "+avx512bf16" in features:
-        found += [_word_kernel("llvm.x86.avx512bf16.dpbf16ps", "bf16", "bf16", "f32", w) for w in widths]
-    if "+avxvnni" in features and "+avx512vnni" not in features:
-        widths = tuple(w for w in (256, 128) if w <= core.vector.bits)
-    elif "+avx512vnni" not in features:
-        widths = ()
-    # Its first factor is unsigned: A goes in 128 higher.
-    found += [_word_kernel("llvm.x86.avx512.vpdpbusd", "i8", "i8", "i32", w, offset=128) for w in widths]
-    found += [_word_kernel("llvm.x86.avx512.vpdpwssd", "i16", "i16", "i32", w) for w in widths]
-    return tuple(found)

@@ -479,7 +479,26 @@ def test_matmul_loop_on_rvv_loads_each_operand_once_and_never_spills(core, k):
     fmas = sum("vfmacc.vf" in line or "vfmadd.vf" in line for line in loop)
     assert fmas == 28
     assert len(loop) <= 2.36 * fmas
-    assert not any("(sp)" in line or "vs4r" in line or "vl4r" in line for line in loop)
+    assert not any("(sp)" in line or "vs4r.v" in line or "vl4r.v" in line for line in loop)
+
+
+@pytest.mark.parametrize("core", ["spacemit-x60", "spacemit-x100"])
+def test_a_wide_matmul_on_rvv_takes_the_longest_groups(core):
+    """64 columns: three rows of sums in groups of eight registers, one for B."""
+    body = (
+        load("a", "a0", (48, 64), "f32")
+        + load("b", "a1", (64, 64), "f32")
+        + "%z = arith.constant dense<0.0> : tensor<48x64xf32>\n"
+        + """%r = linalg.matmul ins(%a, %b : tensor<48x64xf32>, tensor<64x64xf32>)
+          outs(%z : tensor<48x64xf32>) -> tensor<48x64xf32>\n"""
+        + store("r", "a2", (48, 64), "f32")
+    )
+    text = render(kernel(body, *[np.zeros(1, np.float32)] * 3), "asm", cores()[core], start="linalg")
+    loop = hot_loop(text, "vfm")
+    fmas = sum("vfmacc.vf" in line or "vfmadd.vf" in line for line in loop)
+    assert fmas == 12
+    assert len(loop) <= 2.9 * fmas  # each does the work of two on groups of four
+    assert not any("(sp)" in line or "vs8r.v" in line or "vl8r.v" in line or "vmv" in line for line in loop)
 
 
 def hot_loop(text: str, mnemonic: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from plugged import names_at_linalg, packed, plugged, run, tensor_of, window
+from plugged import packed, plugged, run, tensor_of, window
 
 RNG = np.random.default_rng(0)
 CORES = ["host", "spacemit-x60"]
@@ -159,15 +159,10 @@ def test_a_product_through_packed_matrices(core):
     np.testing.assert_allclose(got, x @ w, rtol=1e-5, atol=1e-5)
 
 
-def test_packs_fold_into_the_product():
-    names = names_at_linalg(PACKED_DOT, [floats(16, 32), floats(32, 48)], [np.zeros((16, 48), np.float32)])
-    assert names.count("linalg.matmul") == 1
-    assert "linalg.transpose" not in names
-    assert "tensor.expand_shape" not in names
-
-
-def test_a_program_has_one_thread():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_program_alone_has_all_threads(threads, monkeypatch):
+    monkeypatch.setenv("VERTEBRA_NUM_THREADS", str(threads))
     x = np.zeros((4, 4), np.int32)
     body = f"%t = xsmt.get_num_of_thread : i32\n%y0 = tt.splat %t : i32 -> {tensor_of(x)}"
     (got,) = run("host", body, [x], [np.zeros_like(x)])
-    np.testing.assert_array_equal(got, np.ones_like(x))
+    np.testing.assert_array_equal(got, np.full_like(x, threads))

@@ -167,6 +167,30 @@ def test_a_tensor_that_tiles_do_not_divide_has_no_packed_view():
         run("host", body, [x], [y])
 
 
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_view_of_a_pointer_that_a_loop_advances(core, n):
+    x = floats(32, 64)
+    want = sum(packed(x, (8 * i, 16 * i), (8, 16), (4, 8)) for i in range(n))
+    p = f"!tt.ptr<{tensor_of(x)}>"
+    body = f"""
+    %one = arith.constant 1 : i32
+    %c8 = arith.constant 8 : i32
+    %start = arith.constant dense<0.0> : {tensor_of(want)}
+    %y0, %last = scf.for %i = %zero to %n step %one iter_args(%sum = %start, %q = %px0)
+        -> ({tensor_of(want)}, {p}) : i32 {{
+      %v = xsmt.subview_pack %q[%zero, %zero] shape [8, 16] packed_size [4, 8] : {p} -> !tt.ptr<{tensor_of(want)}>
+      %l = tt.load %v : !tt.ptr<{tensor_of(want)}>
+      %s = arith.addf %sum, %l : {tensor_of(want)}
+      %half = tt.advance %q, [%c8, %c8] : {p}
+      %next = tt.advance %half, [%zero, %c8] : {p}
+      scf.yield %s, %next : {tensor_of(want)}, {p}
+    }}
+    """
+    (got,) = run(core, body, [x], [np.zeros_like(want)], n)
+    np.testing.assert_array_equal(got, want)
+
+
 def test_a_view_of_a_carried_pointer_is_refused():
     x, y = floats(32, 64), np.zeros((2, 4, 8, 16), np.float32)
     p = f"!tt.ptr<{tensor_of(x)}>"
