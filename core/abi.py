@@ -14,8 +14,8 @@ aligned, contents undefined.  The function is reentrant and keeps no state, so
 any number of threads may run disjoint ranges at once.
 
 The only symbols an object may leave undefined are memcpy, memmove and memset, and, where
-the kernel prints or asserts, the services of its runtime: `vertebra_print` and
-`vertebra_fail` (core/native/services.h).
+the kernel prints, asserts, has parallel loops or barriers, the services of its runtime
+(core/native/services.h).
 """
 
 import operator
@@ -24,7 +24,25 @@ import struct
 import numpy as np
 
 SCRATCH_ALIGNMENT = 128
-SERVICES = ("vertebra_print", "vertebra_fail")
+SERVICES = (
+    "vertebra_print",
+    "vertebra_fail",
+    "vertebra_stream_threads",
+    "vertebra_parallel",
+    "vertebra_programs",
+    "vertebra_barrier_init",
+    "vertebra_barrier_at",
+    "vertebra_barrier_global",
+    "vertebra_barrier_arrive",
+    "vertebra_barrier_wait",
+    "vertebra_barrier_expect",
+    "vertebra_barrier_release",
+)
+BARRIER_BYTES = 64  # VERTEBRA_BARRIER_BYTES there
+FIRST_PHASE = -1  # VERTEBRA_FIRST_PHASE there
+# Relative to core/native: what provides the services, and what that includes.
+SERVICE_SOURCES = ("pool.c", "parallel.c", "barrier.c", "print.c")
+SERVICE_HEADERS = ("pool.h", "services.h", "stream.h")
 UNDEFINED_ALLOWED = ("memcpy", "memmove", "memset", *SERVICES)
 
 # Triton's type name -> how a Python value fills its 8-byte slot.

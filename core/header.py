@@ -56,8 +56,10 @@ def _field(name: str) -> str:
 
 _SERVICES = """
 /*
- * This kernel prints or asserts, and calls these two for it: define them, or link print.c and pool.c of
- * vertebra/core/native, whose services.h says what is passed.  vertebra_fail must not return.
+ * This kernel prints, asserts, or has parallel loops or barriers, and calls services for it.  Link {sources}
+ * of vertebra/core/native, whose services.h declares all, and call vertebra_launch (pool.h) where threads
+ * are wanted.  Of a kernel without loops and barriers it is enough to define these two; vertebra_fail must
+ * not return.
  */
 void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t element, uint64_t value);
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
@@ -104,7 +106,7 @@ def header(
 #ifdef __cplusplus
 extern "C" {{
 #endif
-{_SERVICES if serviced else ""}
+{_SERVICES.replace("{sources}", ", ".join(abi.SERVICE_SOURCES)) if serviced else ""}
 /* Bytes of scratch memory that each thread needs, and their alignment. */
 #define {upper}_SCRATCH_BYTES {scratch_bytes}
 #define {upper}_SCRATCH_ALIGNMENT {abi.SCRATCH_ALIGNMENT}

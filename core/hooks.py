@@ -45,6 +45,23 @@ class Hooks:
         """`Runtime` objects, in order of preference."""
 
     @hookspec
+    def vertebra_matrix_tiles(self, core):
+        """`MatrixTile` records (`vertebra.core.tiles.MatrixTile`): what `core` multiplies at once."""
+
+    @hookspec
+    def vertebra_instructions(self):
+        """`Instruction` records (`vertebra.core.instruction.Instruction`) beyond those that LLVM knows."""
+
+    @hookspec
+    def vertebra_emulators(self):
+        """`Emulator` records (`vertebra.core.runtime.Emulator`): software for instructions, for runtimes
+        that emulate processors."""
+
+    @hookspec
+    def vertebra_layouts(self):
+        """`Family` and `Space` records (`vertebra.core.layout.operand`): operands and memories by name."""
+
+    @hookspec
     def vertebra_commands(self):
         """`Command` records (`vertebra.core.command.Command`): subcommands of the `vertebra` program."""
 
@@ -66,12 +83,12 @@ class Plugins:
     manager: pluggy.PluginManager
     broken: tuple[Broken, ...]
 
-    def collect(self, hook: str) -> list[tuple[str, object]]:
+    def collect(self, hook: str, **arguments) -> list[tuple[str, object]]:
         """(plugin name, item) for every item that plugins give for `hook`, in order of their names."""
         found = []
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
             try:
-                found += [(impl.plugin_name, item) for item in impl.function()]
+                found += [(impl.plugin_name, item) for item in impl.function(**arguments)]
             except VertebraError:
                 raise
             except Exception as error:  # whatever a stranger's hook does
@@ -147,8 +164,29 @@ def runtimes() -> dict[str, object]:
 
 
 @functools.cache
+def instructions() -> dict[str, object]:
+    return _by_name("vertebra_instructions", "instruction")
+
+
+@functools.cache
+def emulators() -> dict[str, object]:
+    return _by_name("vertebra_emulators", "emulator")
+
+
+@functools.cache
+def layouts() -> dict[str, object]:
+    """Families of operands and spaces by name."""
+    return _by_name("vertebra_layouts", "layout")
+
+
+@functools.cache
 def commands() -> dict[str, object]:
     return _by_name("vertebra_commands", "command")
+
+
+def matrix_tiles(core) -> tuple:
+    """Every `MatrixTile` of `core`."""
+    return tuple(tile for _, tile in plugins().collect("vertebra_matrix_tiles", core=core))
 
 
 @functools.cache

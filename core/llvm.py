@@ -237,6 +237,9 @@ def _initialize() -> None:
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     binding.initialize_native_asmparser()
+    # Of a function with more basic blocks than this, CodeGenPrepare looks only at what it has changed
+    # again, not at everything: linear time instead of quadratic.
+    binding.set_option("vertebra", "-cgpp-huge-func=200")
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ import attrs
 from vertebra.core import hooks
 from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.mlir import ir, passmanager
-from vertebra.core.target import Core, MicroKernel, Pass, Target
+from vertebra.core.target import Core, MicroKernel, PanelKernel, Pass, Target
 
 MODULE_STAGES = ("ttir", "linalg", "vector", "llvm")
 STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
@@ -52,11 +52,21 @@ def _resolve(name: str, seen: tuple[str, ...]) -> Target:
 
 def micro_kernels_of(core: Core) -> tuple[MicroKernel, ...]:
     """The matrix micro-kernels of the core's target, then those of the targets that it extends."""
-    found: tuple[MicroKernel, ...] = ()
+    return _kernels_of(core, "micro_kernels")
+
+
+def panel_kernels_of(core: Core) -> tuple[PanelKernel, ...]:
+    """The inner loops of the core's matrix engine, likewise; none where it has no engine."""
+    return _kernels_of(core, "panel_kernels")
+
+
+def _kernels_of(core: Core, kind: str) -> tuple:
+    found: tuple = ()
     known, name = hooks.targets(), target_of(core).name
     while name is not None:
         target = known[name]
-        found += target.micro_kernels(core) if target.micro_kernels else ()
+        kernels = getattr(target, kind)
+        found += kernels(core) if kernels else ()
         name = target.extends
     return found
 

@@ -340,10 +340,18 @@ def copy_changed(to: int, source: int, nbytes: int, *, block: int = 1 << 20) -> 
 class Emulator:
     """Software for instructions that an emulated processor lacks (see core/native/emulate.h).
 
-    name: the C function, a `vertebra_emulator`, which `source` defines.  features: LLVM's names
-    of the extensions it serves, without sign.
+    name: the C object, a `struct vertebra_emulator`, which `source` defines.  serves: names, without
+    sign, of the features and extensions of a core (`vertebra.core.target.Core`) that it serves; it is told
+    which of them the core has.  table: the text of NAME_table.h, which `source` may include.
+    headers: other files that it includes.
     """
 
     name: str
     source: Path
-    features: frozenset[str]
+    serves: frozenset[str]
+    table: Callable[[], str] | None = None
+    headers: tuple[Path, ...] = ()
+
+    def served(self, core: Core) -> frozenset[str]:
+        """What it serves of what `core` has."""
+        return self.serves & ({feature.lstrip("+-") for feature in core.features} | core.extensions)

@@ -39,6 +39,7 @@ class Core:
     `platform.machine()` gives it.  features: LLVM's, each with its sign.  isa: the
     name people use.  arch_id: the vendor's number.  caches: bytes per level, from
     the first.  clock: GHz.  emulator: options for a CPU emulator to behave like this core.
+    extensions: names of instruction sub-extensions that plugins serve and LLVM need not know.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Core:
     caches: tuple[int, ...] = (32 << 10, 512 << 10)
     clock: float = 1.6
     emulator: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    extensions: frozenset[str] = frozenset()
     description: str = ""
 
     @property
@@ -98,6 +100,69 @@ class MicroKernel:
 
 
 @attrs.frozen
+class Mode:
+    """A state of the processor that some instructions need, other than that in which kernels are called.
+
+    enter, leave: assembler text that keeps the old state in register $0 and sets the new one, and
+    that brings back the old one.
+    """
+
+    name: str
+    enter: str
+    leave: str
+
+
+@attrs.frozen
+class RowLoop:
+    """A matrix engine's inner loop for one row of A and columns of B, each of which lies in memory along K.
+
+    width: elements along K of one step.  columns: how many it takes at once, at most.
+    sums: how many it keeps for each column, one column after the other.  places: those that add up
+    to the column's product; it starts at what all of them hold.
+    emit: (row, column, acc, stride, columns=, steps=) emits the loop at the insertion point and
+    returns the operation: the addresses of the row, the first column and its sums, and the bytes
+    from one column to the next, as i64 values.
+    """
+
+    width: int
+    columns: int
+    sums: int
+    places: tuple[int, ...]
+    emit: Callable
+
+
+@attrs.frozen
+class PanelKernel:
+    """The inner loop of a matrix engine: the sums of a grid of tiles, over the whole of K.
+
+        acc panel += A panel @ B panel
+
+    tile: (m, n, k) of one operand tile.  a, b, acc: the names of the element types; "ui8" is an
+    unsigned "i8".  acc names what products are summed up in.
+    A panel of A is r tiles high.  For every step along K it holds r tiles, the top one first, each
+    of m x k elements row by row.  A panel of B is c tiles wide: for every step c tiles, the left
+    one first, each of n x k elements column by column.  The acc panel holds r x c tiles row by row,
+    each of m x n sums row by row.  What K, M or N lack to whole tiles is filled with zeros.
+    blocking: (tiles along M, tiles along N) -> the (r, c) in which to cover them; smaller grids cover edges.
+    emit: (a, b, acc, rows=r, columns=c, steps=, zero=) emits the loop at the insertion point and
+    returns the operation; a, b and acc are the panels' addresses as i64 values.  zero: the sums
+    begin at zero, else at what the acc panel holds.
+    mode: what the loops need; set once per launch where a kernel needs no other.
+    row: the loop for products with one row, on elements of the same types.
+    """
+
+    name: str
+    tile: tuple[int, int, int]
+    a: str
+    b: str
+    acc: str
+    blocking: Callable[[int, int], tuple[int, int]]
+    emit: Callable
+    mode: Mode | None = None
+    row: RowLoop | None = None
+
+
+@attrs.frozen
 class Target:
     """How one kind of hardware gets from `linalg` to machine code.
 
@@ -111,6 +176,7 @@ class Target:
     extends: str | None = None
     stages: Mapping[str, tuple[Pass, ...]] = attrs.field(factory=dict, hash=False)
     micro_kernels: Callable[[Core], tuple[MicroKernel, ...]] | None = None
+    panel_kernels: Callable[[Core], tuple[PanelKernel, ...]] | None = None
     description: str = ""
 
 

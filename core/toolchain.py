@@ -146,6 +146,27 @@ def build(
     return path
 
 
+def keep(name: str, text: str) -> Path:
+    """A file `name` in the cache that holds `text`, for `build`.
+
+    Raises ToolError where it cannot be written.
+    """
+    path = cache_dir() / "native" / key([text.encode()])[:24] / name
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise ToolError(
+            f"{path} cannot be written: {error.strerror or error}",
+            fix="set VERTEBRA_CACHE_DIR to a folder that can be written",
+        ) from None
+    return path
+
+
 def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) -> bytes:
     """A position-independent shared object of `objects` (ELF relocatable, one target).
 

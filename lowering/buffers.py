@@ -7,8 +7,11 @@ function: never inside a loop, where the stack would grow with every turn.
 from vertebra.core.abi import SCRATCH_ALIGNMENT
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
+from vertebra.lowering.outline_parallel import BODY, SCRATCH_OF
 
-_STACK_BUFFER = 4 << 10  # bytes: beyond it a buffer goes to the scratch block
+# Bytes of one buffer and of all: what is beyond goes to the scratch block.  Nor may they fill what a constant
+# offset reaches from the stack pointer, which is where registers are saved.
+_STACK_BUFFER = 4 << 10
 _STACK_TOTAL = 64 << 10
 _SCRATCH_LIMIT = 256 << 20  # per thread; a kernel beyond it has a block size by mistake
 
@@ -24,11 +27,16 @@ def _bytes(type) -> int:
 
 
 def place_buffers(module, core=None, options=None) -> None:
-    """Gives every memref.alloc of every function its place; adds the scratch argument, always last."""
+    """Gives every memref.alloc of every function its place; adds the scratch argument, always last.
+
+    The body of a parallel loop comes before what calls it, which has its scratch inside of its own.
+    """
+    nested: dict[str, int] = {}
+    room = min(_STACK_TOTAL, core.vector.reach // 2) if core is not None else _STACK_TOTAL
     for func in module.body.operations:
         func = func.operation
-        if func.name == "func.func" and "vertebra.kernel" in func.attributes:
-            _place(func)
+        if func.name == "func.func" and ("vertebra.kernel" in func.attributes or BODY in func.attributes):
+            nested[func.attributes["sym_name"].value] = _place(func, room, nested)
 
 
 def _allocations(func) -> list:
@@ -43,7 +51,11 @@ def _allocations(func) -> list:
     return found
 
 
-def _place(func) -> None:
+def _place(func, room: int, nested: dict[str, int]) -> int:
+    """The bytes of scratch that `func` needs.
+
+    room: bytes of stack that buffers may take.  nested: what the functions before this one need.
+    """
     block = func.regions[0].blocks[0]
     i8, index = ir.IntegerType.get_signless(8), ir.IndexType.get()
     dynamic = ir.ShapedType.get_dynamic_size()
@@ -62,11 +74,12 @@ def _place(func) -> None:
             raise CompileError(
                 f"a buffer of run-time size, {memref}", at=op, fix="give every tensor a static shape"
             )
-        size = _bytes(memref)
-        if largest is None or size > _bytes(largest):
+        inner = nested[op.attributes[SCRATCH_OF].value] if SCRATCH_OF in op.attributes else None
+        size = _bytes(memref) if inner is None else inner
+        if largest is None or _bytes(memref) > _bytes(largest):
             largest = memref
         with ir.InsertionPoint.at_block_begin(block), op.location:
-            if size <= _STACK_BUFFER and stack + size <= _STACK_TOTAL:
+            if inner is None and size <= _STACK_BUFFER and stack + size <= room:
                 stack += size
                 new = ir.Operation.create(
                     "memref.alloca",
@@ -92,3 +105,4 @@ def _place(func) -> None:
             fix=f"make the blocks smaller; the largest has shape {'x'.join(map(str, largest.shape))}",
         )
     func.attributes[SCRATCH_BYTES] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), used)
+    return used

@@ -38,7 +38,7 @@ def _place(op) -> None:
     moved = [
         k
         for k, argument in enumerate(arguments)
-        if isinstance(argument.type, ir.MemRefType) and _origin(last.operands[k]) != argument
+        if isinstance(argument.type, ir.MemRefType) and origin(last.operands[k]) != argument
     ]
     if not moved:
         return
@@ -69,7 +69,7 @@ def _settled(value):
     return copy
 
 
-def _origin(value):
+def origin(value):
     """The value that `value` is known to be the same buffer as."""
     owner = value.owner
     if isinstance(owner, ir.Block):
@@ -78,10 +78,10 @@ def _origin(value):
     number = next(i for i, r in enumerate(op.results) if r == value)
     if op.name == "scf.for":
         first, arguments, last = _carried(op)
-        if _origin(last.operands[number]) == arguments[number]:
-            return _origin(op.operands[first + number])
+        if origin(last.operands[number]) == arguments[number]:
+            return origin(op.operands[first + number])
     elif op.name == "scf.if":
-        yes, no = (_origin(list(region.blocks[0].operations)[-1].operands[number]) for region in op.regions)
+        yes, no = (origin(list(region.blocks[0].operations)[-1].operands[number]) for region in op.regions)
         if yes == no:
             return yes
     return value

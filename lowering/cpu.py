@@ -6,15 +6,26 @@ linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` st
 
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
-from vertebra.core.pipeline import micro_kernels_of
+from vertebra.core.pipeline import micro_kernels_of, panel_kernels_of
 from vertebra.core.target import Pass
-from vertebra.lowering import address_views, buffers, byte_masks, carried_buffers, kernel_entry
+from vertebra.lowering import (
+    address_views,
+    buffers,
+    byte_masks,
+    carried_buffers,
+    empty_tensors,
+    kernel_entry,
+    outline_parallel,
+    packs_to_matrices,
+    parallel_buffers,
+    rotated_loops,
+)
 
 
 def _vectorise(module, core, options) -> None:
     from vertebra.lowering.linalg_to_vector import linalg_to_vector
 
-    linalg_to_vector(module, core.vector, micro_kernels_of(core))
+    linalg_to_vector(module, core.vector, micro_kernels_of(core), panel_kernels_of(core))
 
 
 def _copies(module, core, options) -> None:
@@ -62,9 +73,13 @@ def check_converted(module, core, options) -> None:
 
 CPU_STAGES = {
     "vector": (
+        Pass("packs-to-matrices", packs_to_matrices.packs_to_matrices),
         Pass("widen-carried-masks", byte_masks.widen_carried_masks),
         Pass("linalg-to-vector", _vectorise),
-        Pass("tidy", "canonicalize,cse,convert-elementwise-to-linalg"),
+        # From the bottom up, since from the top down every constant that folding makes costs time that
+        # grows with the number of constants.
+        Pass("tidy", "canonicalize{top-down=false},cse,convert-elementwise-to-linalg"),
+        Pass("split-empty-tensors", empty_tensors.split_empty_tensors),
         # An scf.if of tensors that start as tensor.empty, whose layout bufferisation does not know, would
         # otherwise get unknown strides, which vector transfers cannot take.
         Pass(
@@ -72,17 +87,20 @@ CPU_STAGES = {
             "one-shot-bufferize{allow-return-allocs-from-loops=true"
             " unknown-type-conversion=identity-layout-map}",
         ),
+        Pass("parallel-buffers", parallel_buffers.separate_buffers),
         Pass("carried-buffers", carried_buffers.place_carried_buffers),
         Pass("copies-to-vector", _copies),
         Pass("leftovers-to-loops", "convert-linalg-to-loops,canonicalize,cse"),
     ),
     "llvm": (
+        Pass("outline-parallel", outline_parallel.outline_parallel),
         Pass("place-buffers", buffers.place_buffers),
         Pass("expand-math", _math),
         Pass("widen-narrow-floats", _narrow_floats),
         Pass("float-bits", _float_bits),
         Pass("address-views", address_views.define_address_views),
         Pass("describe-kernels", kernel_entry.describe_kernels),
+        Pass("rotate-loops", rotated_loops.rotate_loops),
         Pass(
             "to-llvm",
             "expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-vector-to-llvm,"

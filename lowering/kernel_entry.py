@@ -5,11 +5,17 @@ import re
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.buffers import SCRATCH_BYTES
+from vertebra.lowering.parallel_entry import emit_parallel
 
+# An attribute of a kernel: assembler texts as of `vertebra.core.target.Mode`, (enter, leave).
+MODE = "vertebra.mode"
+PROGRAMS_WAIT = "vertebra.programs_wait"  # on a kernel whose programs wait for each other
 _GRID = 6  # trailing arguments of a kernel: programs in x, y, z, then this program's x, y, z
 _UNBOUNDED = (1 << 63) - 1
 _SYMBOL = re.compile(r"[A-Za-z_$.][A-Za-z0-9_$.]*")
 
+# The freezes change no value: LLVM moves no address out of a loop that divides by an extent, which might
+# be 0, and so must not look behind the ids.
 _ENTRY = """
 llvm.mlir.global external constant @{name}_scratch_bytes({scratch} : i64) {{addr_space = 0 : i32}} : i64
 llvm.func @{name}(%args: !llvm.ptr, %scratch: !llvm.ptr, %begin: i64, %end: i64,
@@ -17,9 +23,11 @@ llvm.func @{name}(%args: !llvm.ptr, %scratch: !llvm.ptr, %begin: i64, %end: i64,
   %zero = llvm.mlir.constant(0 : i64) : i64
   %one = llvm.mlir.constant(1 : i64) : i64
   %unbounded = llvm.mlir.constant({unbounded} : i64) : i64
+{apart}
 {loads}
   %nx = llvm.zext %gx : i32 to i64
   %ny = llvm.zext %gy : i32 to i64
+{enter}
   %some = llvm.icmp "slt" %begin, %end : i64
   llvm.cond_br %some, ^program(%begin : i64), ^done
 ^program(%p: i64):
@@ -27,17 +35,35 @@ llvm.func @{name}(%args: !llvm.ptr, %scratch: !llvm.ptr, %begin: i64, %end: i64,
   %x64 = llvm.urem %p, %nx : i64
   %z64 = llvm.udiv %rest, %ny : i64
   %y64 = llvm.urem %rest, %ny : i64
-  %x = llvm.trunc %x64 : i64 to i32
-  %y = llvm.trunc %y64 : i64 to i32
-  %z = llvm.trunc %z64 : i64 to i32
+  %x32 = llvm.trunc %x64 : i64 to i32
+  %y32 = llvm.trunc %y64 : i64 to i32
+  %z32 = llvm.trunc %z64 : i64 to i32
+  %x = llvm.freeze %x32 : i32
+  %y = llvm.freeze %y32 : i32
+  %z = llvm.freeze %z32 : i32
   llvm.call @{name}__program({operands}) : ({types}) -> ()
   %next = llvm.add %p, %one : i64
   %more = llvm.icmp "slt" %next, %end : i64
   llvm.cond_br %more, ^program(%next : i64), ^done
 ^done:
+{leave}
   llvm.return
 }}
 """
+
+# Programs that wait for each other run one by one, so that none of those waited for is stuck behind another.
+_APART = """
+  %count = llvm.sub %end, %begin : i64
+  %several = llvm.icmp "sgt" %count, %one : i64
+  llvm.cond_br %several, ^apart, ^together
+^apart:
+  %self = llvm.mlir.addressof @{name} : !llvm.ptr
+  %bytes = llvm.mlir.constant({scratch} : i64) : i64
+  llvm.call @vertebra_programs(%self, %args, %bytes, %scratch, %begin, %end, %gx, %gy, %gz)
+      : (!llvm.ptr, !llvm.ptr, i64, !llvm.ptr, i64, i64, i32, i32, i32) -> ()
+  llvm.return
+^together:"""
+_APART_SERVICE = "llvm.func @vertebra_programs(!llvm.ptr, !llvm.ptr, i64, !llvm.ptr, i64, i64, i32, i32, i32)"
 
 
 def describe_kernels(module, core=None, options=None) -> None:
@@ -58,6 +84,7 @@ def describe_kernels(module, core=None, options=None) -> None:
 
 def emit_entries(module, core=None, options=None) -> None:
     """Makes every function internal, to be inlined, and adds that of the ABI beside each kernel."""
+    emit_parallel(module, {f.attributes["sym_name"].value: _mode_of(f) for f in _kernels(module)})
     internal = ir.Attribute.parse("#llvm.linkage<internal>")
     for func in list(module.body.operations):
         func = func.operation
@@ -79,22 +106,42 @@ def _emit(module, func) -> None:
     operands += [(f"%{v}", "i32") for v in ("gx", "gy", "gz", "x", "y", "z")]
     operands += _descriptor("%scratch", scratch_type)
     func.attributes["sym_name"] = ir.StringAttr.get(f"{name}__program")
+    apart = PROGRAMS_WAIT in func.attributes
     text = _ENTRY.format(
         name=name,
         scratch=scratch,
         unbounded=_UNBOUNDED,
+        apart=_APART.format(name=name, scratch=scratch) if apart else "",
         loads="\n".join(loads),
+        **_mode_of(func),
         operands=", ".join(v for v, _ in operands),
         types=", ".join(t for _, t in operands),
     )
     declaration = f"llvm.func @{name}__program({', '.join(t for _, t in operands)}) -> ()"
+    if apart:
+        text = _APART_SERVICE + "\n" + text
     entry = ir.Module.parse(declaration.replace(" -> ()", "") + "\n" + text)
     for op in list(entry.body.operations)[1:]:
         op.operation.detach_from_parent()
         module.body.append(op)
-    for attribute in ("vertebra.arguments", "vertebra.kernel", SCRATCH_BYTES):
+    for attribute in ("vertebra.arguments", "vertebra.kernel", SCRATCH_BYTES, MODE, PROGRAMS_WAIT):
         if attribute in func.attributes:
             del func.attributes[attribute]
+
+
+def _kernels(module) -> list:
+    return [f.operation for f in module.body.operations if "vertebra.arguments" in f.operation.attributes]
+
+
+def _mode_of(func) -> dict[str, str]:
+    """What enters and leaves the mode that the whole kernel runs in, as operations."""
+    if MODE not in func.attributes:
+        return {"enter": "", "leave": ""}
+    enter, leave = func.attributes[MODE]
+    return {
+        "enter": f'  %state = llvm.inline_asm has_side_effects {enter}, "=r,~{{memory}}" : () -> i64',
+        "leave": f'  llvm.inline_asm has_side_effects {leave}, "r,~{{memory}}" %state : (i64) -> ()',
+    }
 
 
 def _unpack(func, slot: int, type, loads: list) -> list[tuple[str, str]]:

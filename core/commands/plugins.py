@@ -11,6 +11,8 @@ _KINDS = {
     "vertebra_cores": ("core", lambda item: item.name),
     "vertebra_targets": ("target", lambda item: item.name),
     "vertebra_runtimes": ("runtime", lambda item: item.name),
+    "vertebra_layouts": ("layout", lambda item: item.name),
+    "vertebra_emulators": ("emulator", lambda item: item.name),
     "vertebra_commands": ("command", lambda item: item.name),
 }
 

@@ -5,6 +5,7 @@ from vertebra.lowering.tt_to_tts import types
 from vertebra.lowering.tt_to_tts.expr import Expr
 
 DYNAMIC = -(1 << 63)
+STREAMING = "vertebra.streaming"  # marks stores of what nobody reads soon
 
 
 class Builder:
@@ -79,8 +80,10 @@ class Builder:
         return self._create("tts.load", [kind], groups, True, **attributes).result
 
     def store(self, pointers: ir.Value, value: ir.Value, bounds) -> None:
-        """Writes the elements within `bounds`."""
+        """Writes the elements within `bounds`; past the caches where the kernel says that they stream."""
         attributes, dims = self._bounded(pointers, bounds)
+        if self.at.name == "tt.store" and getattr(self.at.opview.cache, "keyword", None) == "cs":
+            attributes[STREAMING] = ir.UnitAttr.get()
         self._create("tts.store", [], [[pointers], [value], dims], False, **attributes)
 
     def _bounded(self, pointers: ir.Value, bounds):

@@ -32,9 +32,9 @@ def _pool() -> ctypes.CDLL:
     native = Path(toolchain.__file__).parent / "native"
     path = toolchain.build(
         "libpool",
-        [native / "pool.c", native / "print.c"],
+        [native / name for name in abi.SERVICE_SOURCES],
         "so",
-        headers=[native / "pool.h", native / "services.h"],
+        headers=[native / name for name in abi.SERVICE_HEADERS],
         flags=["-lpthread"],
     )
     library = ctypes.CDLL(str(path))

@@ -58,6 +58,20 @@ def transpose_in_place(x, N: tl.constexpr):
     tl.store(x + i[None, :] * N + i[:, None], a)
 
 
+@triton.jit
+def spread_row(x, out, n, BLOCK: tl.constexpr):
+    """out[2 * k] = x[k]: loaded as a row of rank 1, stored as a block of rank 2."""
+    row = tl.expand_dims(tl.load(x + tl.arange(0, BLOCK)), 0)
+    to = tl.arange(0, 1)[:, None] + tl.arange(0, BLOCK)[None, :] * 2
+    tl.store(out + to, row, mask=to < n)
+
+
+def spread_reference(x, n, out, **_):
+    spread = out.copy()
+    spread[:n:2] = x[: len(spread[:n:2])]
+    return {"out": spread}
+
+
 CASES = [
     Case(
         id="swap",
@@ -93,6 +107,14 @@ CASES = [
             ulps=0,
         )
         for by in (1, 5)
+    ),
+    Case(
+        id="spread-row",
+        kernel=spread_row,
+        args={"x": normal("f32", 16), "out": normal("f32", 40), "n": 23},
+        meta={"BLOCK": 16},
+        expect=spread_reference,
+        ulps=0,
     ),
     Case(
         id="store-then-load",

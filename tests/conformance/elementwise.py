@@ -15,8 +15,19 @@ def two(dtype: str) -> dict:
     return {"x": numbers(dtype, N), "y": numbers(dtype, N)}
 
 
-def elementwise(id, kernel, expect, args, rows=None, dtype="f32", **kwargs) -> Case:
-    """A case whose kernel writes `rows` rows of N results (one without an axis by default) to `out`."""
+def elementwise(id, kernel, expect, args, rows=None, dtype="f32", more=None, **kwargs) -> Case:
+    """A case whose kernel writes `rows` rows of N results (one without an axis by default) to `out`.
+
+    more: constexprs beside BLOCK.
+    """
     shape = (N,) if rows is None else (rows, N)
     args = args | {"out": output(dtype, *shape), "n": N}
-    return Case(id=id, kernel=kernel, grid=GRID, args=args, meta={"BLOCK": BLOCK}, expect=expect, **kwargs)
+    return Case(
+        id=id,
+        kernel=kernel,
+        grid=GRID,
+        args=args,
+        meta={"BLOCK": BLOCK} | (more or {}),
+        expect=expect,
+        **kwargs,
+    )

@@ -33,6 +33,17 @@ NAMES = [
     "attention full-float32",
     "attention causal-float32",
     "attention causal-float16",
+    "packed scores-float32",
+    "packed scores-float16",
+    "packed softmax-float32",
+    "packed layer norm-float32",
+    "hybrid attention full-float32",
+    "hybrid attention causal-float16",
+    "packed attention full-float32",
+    "packed attention causal-float32",
+    "packed attention causal-float16",
+    "packed attention full-bfloat16",
+    "packed attention full-float16",
 ]
 
 
@@ -44,6 +55,19 @@ def test_every_example_is_tested(program):
 def test_agrees_with_numpy(name, core, program, use_core):
     use_core(core)
     (example,) = (e for e in program.EXAMPLES if f"{e.kernel}-{e.dtype}" == name)
+    check(program, example)
+
+
+@pytest.mark.parametrize("head", [64, 128, 256, 512])
+@pytest.mark.parametrize("causal, dtype", [(True, "float16"), (False, "bfloat16")])
+def test_packed_attention_of_every_head_size(head, causal, dtype, core, program, use_core):
+    """With a length that no block divides."""
+    use_core(core)
+    cases, torch = importlib.import_module("cases"), importlib.import_module("torch")
+    check(program, cases.packed_attention_example(causal, getattr(torch, dtype), head, 69, heads=1))
+
+
+def check(program, example) -> None:
     launch, outputs, references = example.prepare(np.random.default_rng(program.SEED))
     for output in outputs:
         output.fill_(77)

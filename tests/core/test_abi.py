@@ -101,3 +101,17 @@ def test_bf16_of_what_no_f32_holds_is_infinite():
 def test_the_c_side_aligns_scratch_as_the_interface_says():
     pool = (Path(abi.__file__).parent / "native" / "pool.c").read_text()
     assert re.search(rf"\b{abi.SCRATCH_ALIGNMENT}\b", pool)
+
+
+def test_the_c_side_has_every_service_and_its_numbers():
+    native = Path(abi.__file__).parent / "native"
+    declared = (native / "services.h").read_text()
+    assert set(re.findall(r"^\w+ (vertebra_\w+)\(", declared, re.MULTILINE)) == set(abi.SERVICES)
+    assert f"VERTEBRA_BARRIER_BYTES = {abi.BARRIER_BYTES}," in declared
+    assert f"VERTEBRA_FIRST_PHASE = {abi.FIRST_PHASE} " in declared
+    assert {path.name for path in native.glob("*.c")} >= set(abi.SERVICE_SOURCES)
+
+
+def test_the_runner_provides_every_service():
+    loader = (Path(abi.__file__).parents[1] / "plugins" / "qemu" / "loader.c").read_text()
+    assert set(re.findall(r"PROVIDED\((\w+)\),", loader)) == set(abi.UNDEFINED_ALLOWED)

@@ -79,6 +79,19 @@ def test_build_says_where_it_cannot_write(tmp_path, monkeypatch):
         toolchain.build("a", [source], "obj")
 
 
+def test_keep_writes_a_text_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path))
+    one, other = toolchain.keep("a.h", "1\n"), toolchain.keep("a.h", "2\n")
+    assert one.name == other.name == "a.h" and one != other
+    assert (one.read_text(), other.read_text()) == ("1\n", "2\n")
+    made = one.stat().st_mtime_ns
+    assert toolchain.keep("a.h", "1\n") == one and one.stat().st_mtime_ns == made
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(ToolError, match=r"a\.h cannot be written"):
+        toolchain.keep("a.h", "1\n")
+
+
 def test_disassemble_names_the_missing_tool(monkeypatch):
     monkeypatch.setattr(toolchain.shutil, "which", lambda name: None)
     with pytest.raises(ToolError, match=r"no disassembler for riscv64(.|\n)*binutils-riscv64-linux-gnu"):

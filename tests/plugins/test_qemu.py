@@ -310,7 +310,7 @@ def test_instructions_are_counted_by_class(runtime):
 SWAP = """
 #include "emulate.h"
 /* custom-3: swaps x[rd] and x[rs1], adds 1 to every byte of v[rs2] below vl, copies f2 to f1. */
-enum vertebra_emulation emulate_swap(uint32_t word, struct vertebra_hart *hart) {
+static enum vertebra_emulation run(uint32_t word, struct vertebra_hart *hart) {
   unsigned rd = word >> 7 & 31, rs1 = word >> 15 & 31, rs2 = word >> 20 & 31;
   if ((word & 0x7F) != 0x7B)
     return VERTEBRA_NOT_MINE;
@@ -324,6 +324,8 @@ enum vertebra_emulation emulate_swap(uint32_t word, struct vertebra_hart *hart) 
   hart->f[1] = hart->f[2];
   return VERTEBRA_DONE;
 }
+
+const struct vertebra_emulator emulate_swap = {.run = run};
 """
 
 USES_SWAP = """
