@@ -8,11 +8,9 @@ Exits with 1 when anything fails.
 """
 
 import argparse
-import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Iterator
 
 import attrs
 import numpy as np
@@ -25,6 +23,7 @@ from vertebra.core import select
 from vertebra.core.errors import VertebraError
 
 SEED = 20240229
+CORES = ["host", "spacemit-x60", "spacemit-a60", "spacemit-a100"]
 
 
 @attrs.frozen
@@ -56,25 +55,6 @@ def greatest_error(outputs, references) -> float:
     return worst
 
 
-@contextlib.contextmanager
-def counting() -> Iterator[list[int]]:
-    """Has the emulator count: gives a list that receives the instructions of each launch inside."""
-    from vertebra.plugins.qemu.counting import count_instructions
-    from vertebra.plugins.qemu.runtime import QemuKernel
-
-    counts: list[int] = []
-
-    def launch(self, grid, args):
-        counts.append(count_instructions(self, grid, args)["all"])
-
-    plain = QemuKernel.launch
-    QemuKernel.launch = launch
-    try:
-        yield counts
-    finally:
-        QemuKernel.launch = plain
-
-
 def milliseconds(launch, repeat: int) -> float:
     """The median time of `launch`, over `repeat` runs."""
     times = []
@@ -95,9 +75,11 @@ def run(example: Example, core: str, repeat: int) -> Outcome:
         launch()
         error = greatest_error(outputs, references)
         if select.runtime_for(chosen).name == "qemu":
+            from vertebra.plugins.qemu.counting import counting
+
             with counting() as counts:
                 launch()
-            cost = f"{sum(counts):,} instructions"
+            cost = f"{sum(count['all'] for count in counts):,} instructions"
         else:
             cost = f"{milliseconds(launch, repeat):.3f} ms"
     except VertebraError as problem:
@@ -130,12 +112,12 @@ def table(outcomes: list[Outcome]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--core", action="append", help="default: host and spacemit-x60")
+    parser.add_argument("--core", action="append", help=f"default: {', '.join(CORES)}")
     parser.add_argument("--kernel", action="append", help="only examples whose name contains this")
     parser.add_argument("--repeat", type=int, default=20, help="timed runs per example (default 20)")
     options = parser.parse_args()
     chosen = [e for e in EXAMPLES if not options.kernel or any(word in e.kernel for word in options.kernel)]
-    cores = options.core or ["host", "spacemit-x60"]
+    cores = options.core or CORES
     if not chosen:
         names = ", ".join(dict.fromkeys(e.kernel for e in EXAMPLES))
         parser.error(f"no example's name contains {' or '.join(options.kernel)}; they are {names}")

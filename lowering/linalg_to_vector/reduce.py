@@ -17,6 +17,7 @@ from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_c
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer
 
 _ACCUMULATORS = 4  # independent chains at most: they hide the latency of the combining operation
+_LONGEST_CHAIN = 64  # lanes that one sum of floats takes in: some machines add them one after the other
 
 # Combiners that vector.reduction turns into a tree; of float maxima it makes a chain.
 _KINDS = {
@@ -270,6 +271,9 @@ def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk
         return acc
     vectors = [ev.b.vector(c) for c in acc]
     if (kind := r.kind()) is not None:
+        if isinstance(acc[0].type, ir.FloatType) and ev.b.width > _LONGEST_CHAIN:
+            half = r.scope.evaluator(ev.b.width // 2)
+            return _lanes_together(r, half, r.combine(half, *_halves(half, vectors)))
         attributes = {"kind": ir.Attribute.parse(f"#vector.kind<{kind}>")}
         if kind in ("add", "mul") and isinstance(acc[0].type, ir.FloatType):
             attributes["fastmath"] = ir.Attribute.parse("#arith.fastmath<reassoc>")
@@ -278,13 +282,17 @@ def _lanes_together(r: Reduction, ev: Evaluator, acc: list[Chunk]) -> list[Chunk
     while width > 2:
         width //= 2
         half = r.scope.evaluator(width)
-        low, high = (
-            [Lanes(_slice(half.b.vector_type(v.type.element_type), v, at)) for v in vectors]
-            for at in (0, width)
-        )
-        vectors = [half.b.vector(c) for c in r.combine(half, low, high)]
+        vectors = [half.b.vector(c) for c in r.combine(half, *_halves(half, vectors))]
     low, high = ([_lane(v, at) for v in vectors] for at in (0, 1))
     return r.combine(r.scope.evaluator(1), low, high)
+
+
+def _halves(half: Evaluator, vectors: list) -> list[list[Chunk]]:
+    """The lower and the upper lanes of each vector, as `half` works on them."""
+    width = half.b.width
+    return [
+        [Lanes(_slice(half.b.vector_type(v.type.element_type), v, at)) for v in vectors] for at in (0, width)
+    ]
 
 
 def _lane(vector, at: int) -> Uniform:

@@ -4,7 +4,6 @@ from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Core, Target, VectorUnit
 from vertebra.plugins.ime.emulator import EMULATOR
 from vertebra.plugins.ime.instructions import INSTRUCTIONS
-from vertebra.plugins.ime.tiles import matrix_tiles
 
 _TRIPLE = "riscv64-unknown-linux-gnu"
 _RVA22V = ("+m", "+a", "+f", "+d", "+c", "+v")
@@ -27,7 +26,7 @@ def _core(name: str, *, vlen: int, features: tuple[str, ...], floats: frozenset[
         abi="lp64d",
         cpu="generic-rv64",
         features=(*_RVA22V, f"+zvl{vlen}b", *features),
-        vector=VectorUnit(vlen, registers=32, group=4, arithmetic=floats, conversion=floats, reach=2048),
+        vector=VectorUnit(vlen, registers=32, group=8, arithmetic=floats, conversion=floats, reach=2048),
         **fields,
     )
 
@@ -66,20 +65,7 @@ def vertebra_cores():
 
 @hookimpl
 def vertebra_targets():
-    return [
-        Target(
-            "ime",
-            extends="rvv",
-            panel_kernels=_panel_kernels,
-            description="SpacemiT matrix instructions",
-        )
-    ]
-
-
-def _panel_kernels(core: Core):
-    from vertebra.plugins.ime.codegen import panel_kernels
-
-    return panel_kernels(core)
+    return [Target("ime", extends="rvv", description="SpacemiT matrix instructions")]
 
 
 @hookimpl
@@ -90,11 +76,6 @@ def vertebra_instructions():
 @hookimpl
 def vertebra_emulators():
     return [EMULATOR]
-
-
-@hookimpl
-def vertebra_matrix_tiles(core):
-    return matrix_tiles(core)
 
 
 @hookimpl

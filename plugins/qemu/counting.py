@@ -1,7 +1,8 @@
 """How many instructions a launch executes."""
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vertebra.core import toolchain
@@ -43,6 +44,22 @@ def count_instructions(kernel: QemuKernel, grid: tuple[int, int, int], args: Seq
                 fix="use an emulator of version 5 to 8 that is built with plugins",
             )
         return {name: int(count) for name, count in map(str.split, out.read_text().splitlines())}
+
+
+@contextlib.contextmanager
+def counting() -> Iterator[list[dict[str, int]]]:
+    """Counts every launch under the emulator: gives a list that receives `count_instructions` of each."""
+    counts: list[dict[str, int]] = []
+
+    def launch(self, grid, args):
+        counts.append(count_instructions(self, grid, args))
+
+    plain = QemuKernel.launch
+    QemuKernel.launch = launch
+    try:
+        yield counts
+    finally:
+        QemuKernel.launch = plain
 
 
 def count_emulated(kernel: QemuKernel, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
