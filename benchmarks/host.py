@@ -3,9 +3,9 @@
     python benchmarks/host.py [--threads N]... [--task WORD]... [--seconds S] [--no-compile]
 
 Everything that a launch does is included, packing too.  Rivals take turns; results are checked before they
-are timed.  Each number of threads is measured in a process of its own, since thread pools are made once.
-Torch's threads are told to sleep between its calls: by default they spin on, and take the processors
-from whoever is next.
+are timed, on one thread by the processor time they take.  Each number of threads is measured in a process
+of its own, since thread pools are made once.  Torch's threads are told to sleep between its calls: by
+default they spin on, and take the processors from whoever is next.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import products
-from timing import console, medians, rivals_for
+from timing import clock_for, console, medians, rivals_for
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
@@ -117,7 +117,8 @@ def measure(threads: int, options) -> None:
         # torch rounds products of bfloat16 to bfloat16.
         loose = {"rtol": 2e-2, "atol": 0.3} if want.dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 1e-3}
         torch.testing.assert_close(ours().to(want.dtype), want, **loose)
-        times = medians(rivals_for(ours, theirs, compiled=not options.no_compile), seconds=options.seconds)
+        rivals = rivals_for(ours, theirs, compiled=not options.no_compile)
+        times = medians(rivals, seconds=options.seconds, clock=clock_for(threads))
         mine = times.pop("vertebra")
         cells = [f"{1e3 * times[r]:.3f}" if r in times else "-" for r in ("torch eager", "torch.compile")]
         ratio = f"{min(times.values()) / mine:.2f}x"

@@ -4,12 +4,14 @@
 
 The first table reads the loop over K in the disassembly of a product of 240 x 256 and 256 x 240: its
 grid of sums, and its instructions for each matrix instruction.  The second one counts whole kernels,
-from row-major operands to row-major results, with all packing.  The third compares a matrix-vector
-product, weights of 8 bits along K, with the same kernel on vector registers.  Instructions are no
-cycles.  --small: leave out the products of 512^3.
+from row-major operands to row-major results, with all packing.  The third compares matrix-vector
+products, weights of 8 bits along K and row by row, with the same kernels on vector registers.  The last
+one has what the instructions do beside plain products: convolutions, weights in blocks with scales, and
+weights of which two of four are kept.  Instructions are no cycles.  --small: leave out the products of 512^3.
 """
 
 import argparse
+import math
 import re
 import sys
 from pathlib import Path
@@ -111,33 +113,104 @@ def loop_over_k(core, kind: str) -> tuple[int, int]:
     return max(loops)
 
 
-def grid_of(core, kind: str) -> tuple[str, str]:
-    """The tile of the core's kernel for `kind`, and the grid of sums for the product of the first table."""
+def kernel_of(core, kind: str):
+    """The core's kernel for plain products of `kind`."""
     from vertebra.core.pipeline import panel_kernels_of
 
-    kernel = next(k for k in panel_kernels_of(core) if (k.a, k.b) == (kind, kind))
+    kernels = (k for k in panel_kernels_of(core) if (k.a, k.b, k.form) == (kind, kind, "plain"))
+    return next(kernels)
+
+
+def grid_of(core, kind: str) -> tuple[str, str]:
+    """The tile of the core's kernel for `kind`, and the grid of sums for the product of the first table."""
+    kernel = kernel_of(core, kind)
     m, n, k = kernel.tile
     rows, columns = kernel.blocking(-(-MATMUL[0] // m), -(-MATMUL[1] // n))
     return f"{m}x{n}x{k}", f"{rows * m}x{columns * n}x{k}"
 
 
-def gemv(core, n: int, k: int, block: tuple[int, int]) -> int:
+def dots_of(core, kind: str, size: tuple[int, int, int], block: tuple[int, int, int]) -> int:
+    """Matrix instructions of a product in blocks; those that move tiles do not count."""
+    m, n, k = size
+    bm, bn, bk = block
+    tile = kernel_of(core, kind).tile
+    programs = -(-m // bm) * -(-n // bn)
+    return programs * -(-k // bk) * math.prod(-(-b // t) for b, t in zip(block, tile, strict=True))
+
+
+def gemv(core, n: int, k: int, block: tuple[int, int], *, turned: bool = False) -> int:
+    """turned: the weights lie (k, n), else (n, k)."""
     from rvv import count
 
     rng = np.random.default_rng(0)
     x, weight = (rng.integers(-128, 128, s).astype(np.int8) for s in (k, (n, k)))
     out = np.zeros(n, np.int32)
+    given = np.ascontiguousarray(weight.T) if turned else weight
     counts = count(
         core,
         HERE / "matrix_kernels.py",
-        "gemv",
+        "gemv_rows" if turned else "gemv",
         "*i8:16,*i8:16,*i32:16,i32:16,i32:16",
         f"BLOCK_N={block[0]},BLOCK_K={block[1]}",
         (n // block[0], 1, 1),
-        [x, weight, out, n, k],
+        [x, given, out, n, k],
     )
     np.testing.assert_array_equal(out, weight.astype(np.int32) @ x.astype(np.int32))
     return counts["all"]
+
+
+def convolution(core) -> dict:
+    """512 rows of 64 channels, 3 taps, 64 filters."""
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-128, 128, s).astype(np.int8) for s in ((514, 64), (3, 64, 64)))
+    out = np.zeros((512, 64), np.int32)
+    counts = form(core, "conv", "*i8:16,*i8:16,*i32:16", "ROWS=128,C=64,F=64,TAPS=3", (4, 1, 1), [x, w, out])
+    wide = x.astype(np.int32)
+    np.testing.assert_array_equal(out, sum(wide[t : t + 512] @ w[t].astype(np.int32) for t in range(3)))
+    return counts
+
+
+def scaled_blocks(core) -> dict:
+    """128 x 512 by 512 x 128, two blocks of 16 to a scale; codes are small, so that sums in f16 are exact."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-1, 2, s).astype(np.int8) for s in ((128, 512), (512, 128)))
+    scales = rng.choice([0.5, 1.0], (16, 128)).astype(np.float16)
+    out = np.zeros((128, 128), np.float16)
+    signature = "*i8:16,*i8:16,*fp16:16,*fp16:16,i32:16,i32:16"
+    counts = form(core, "blocks", signature, "M=128,N=128", (1, 1, 1), [a, b, scales, out, 128, 512])
+    np.testing.assert_array_equal(out, a.astype(float) @ (b * np.repeat(scales.astype(float), 32, axis=0)))
+    return counts
+
+
+def sparse_weights(core) -> dict:
+    """128 x 512 by 512 x 128, two of every four rows of each column."""
+    from vertebra.plugins.xsmt import weights
+
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(-128, 128, s).astype(np.int8) for s in ((128, 512), (512, 128)))
+    b = weights.prune(b)
+    values, mask = weights.compress(b)
+    out = np.zeros((128, 128), np.int32)
+    signature = "*i8:16,*i8:16,*i8:16,*i32:16,i32:16,i32:16"
+    args = [a, values, mask.view(np.int8), out, 128, 512]
+    counts = form(core, "sparse", signature, "M=128,N=128,K=512", (1, 1, 1), args)
+    np.testing.assert_array_equal(out, a.astype(np.int32) @ b.astype(np.int32))
+    return counts
+
+
+def form(core, kernel: str, signature: str, constants: str, grid: tuple, args: list) -> dict:
+    from rvv import count
+
+    return count(core, HERE / "matrix_forms.py", kernel, signature, constants, grid, args)
+
+
+_TAPS = 3 * 512 * 64 * 64  # multiplications
+# (name, what counts it, core -> matrix instructions)
+FORMS = (
+    ("3 taps", convolution, {"spacemit-a60": _TAPS // 128, "spacemit-a100": _TAPS // 1024}),
+    ("scaled blocks", scaled_blocks, {"spacemit-a100": 128 * 128 * 512 // 1024}),
+    ("two of four", sparse_weights, {"spacemit-a100": 128 * 128 * 512 // 2048}),
+)
 
 
 def main() -> None:
@@ -162,26 +235,49 @@ def main() -> None:
     console().print(chart)
 
     chart = Table(
-        "core", "type", "M, N, K", "block", "matrix", "all", "all per matrix", title="whole kernels"
+        "core",
+        "type",
+        "M, N, K",
+        "block",
+        "matrix",
+        "all",
+        "all per matrix (goal 3.0)",
+        title="whole kernels",
     )
     tasks = [(core, kind, MATMUL, (240 + 16, 256, 256)) for core, kind in pairs]
     if not options.small:
         tasks += [(a60, "i8", (512,) * 3, (256, 256, 512)), (a100, "i8", (512,) * 3, (256, 256, 512))]
     found = [(*task, whole_product(*task)) for task in tasks]
-    found.append((a100, "i4", (256, 256, 512), (256, 256, 512), four_bit_product(a100, 256, 256)))
+    # Two products of half the depth.
+    found.append((a100, "i4", (256, 256, 512), (256, 256, 256), four_bit_product(a100, 256, 256)))
     for core, kind, size, block, counts in found:
-        dots, everything = counts["custom1"], counts["all"]
+        dots, everything = dots_of(core, kind, size, block), counts["all"]
         chart.add_row(
             core.name, kind, str(size), str(block), str(dots), str(everything), f"{everything / dots:.2f}"
         )
     console().print(chart)
 
     chart = Table(
-        "M, N, K", "block", a60.name, x60.name, "fewer (goal 2.0)", title="int8 matrix-vector product"
-    )
-    for block in ((256, 1024), (1024, 1024)):
-        ours, theirs = (gemv(core, 1024, 1024, block) for core in (a60, x60))
-        chart.add_row("1, 1024, 1024", str(block), str(ours), str(theirs), f"{theirs / ours:.2f}x")
+        "weights", "block", "core", "matrix engine", x60.name, "fewer (goal 2.0)",
+        title="int8 matrix-vector product, N = K = 1024",
+    )  # fmt: skip
+    for turned in (False, True):
+        for block in ((256, 1024), (1024, 1024)):
+            theirs = gemv(x60, 1024, 1024, block, turned=turned)
+            for core in (a60, a100):
+                ours = gemv(core, 1024, 1024, block, turned=turned)
+                lie = "row by row" if turned else "along K"
+                chart.add_row(lie, str(block), core.name, str(ours), str(theirs), f"{theirs / ours:.2f}x")
+    console().print(chart)
+
+    chart = Table("form", "core", "matrix", "all", "all per matrix", x60.name, "fewer", title="other forms")
+    for name, task, dots in FORMS:
+        theirs = task(x60)["all"]
+        for core in (a60, a100):
+            if core.name in dots:
+                ours, number = task(core)["all"], dots[core.name]
+                row = (name, core.name, str(number), str(ours), f"{ours / number:.2f}", str(theirs))
+                chart.add_row(*row, f"{theirs / ours:.2f}x")
     console().print(chart)
 
 

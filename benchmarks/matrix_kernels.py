@@ -33,3 +33,16 @@ def matmul4(a, b, out, n, k, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK
         acc = tl.dot((x << 4) >> 4, (y << 4) >> 4, acc, out_dtype=tl.int32)
         acc = tl.dot(x >> 4, y >> 4, acc, out_dtype=tl.int32)
     tl.store(out + rows[:, None] * n + columns[None, :], acc)
+
+
+@triton.jit
+def gemv_rows(x, weight, out, n, k, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):
+    """out (n,) i32 = x (k,) @ weight (k, n), both i8; blocks divide n and k."""
+    columns = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    inner = tl.arange(0, BLOCK_K)
+    acc = tl.zeros((1, BLOCK_N), tl.int32)
+    for start in range(0, k, BLOCK_K):
+        piece = tl.load(x + start + inner)[None, :]
+        block = tl.load(weight + (start + inner[:, None]) * n + columns[None, :])
+        acc = tl.dot(piece, block, acc, out_dtype=tl.int32)
+    tl.store(out + columns[None, :], acc)

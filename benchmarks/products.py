@@ -3,9 +3,10 @@
     python benchmarks/products.py [--threads N]... [--task WORD]... [--seconds S] [--no-compile]
 
 Row-major operands in, row-major results out: packing is part of every time, and so is all else that
-a launch does.  Rivals take turns; results are checked before they are timed.  Each number of
-threads is measured in a process of its own, since thread pools are made once.  Torch's threads are
-told to sleep between its calls: by default they spin on, and take the processors from whoever is next.
+a launch does.  Rivals take turns; results are checked before they are timed, on one thread by the
+processor time they take.  Each number of threads is measured in a process of its own, since thread pools
+are made once.  Torch's threads are told to sleep between its calls: by default they spin on, and take
+the processors from whoever is next.
 """
 
 import argparse
@@ -17,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 # (M, N, K) of a block, the fastest of those with sides of 64 to 1024 on a core with 1 MiB of second-level
-# cache.  With all of K in one turn, sums never leave the registers; the smaller side is the one that
-# is packed again for every block of the other.
-BLOCKS = {"float32": (512, 512, 128), "bfloat16": (512, 256, 1024), "int8": (512, 1024, 1024)}
+# cache.  With all of K in one turn, sums never leave the registers; narrow types are read where they are
+# on the left, so that blocks as high as the matrix pack everything just once.
+BLOCKS = {"float32": (512, 512, 128), "bfloat16": (1024, 256, 1024), "int8": (1024, 1024, 1024)}
 SIZE = 1024
 HEADS, LENGTH, HEAD = 8, 1024, 64
 
@@ -36,7 +37,10 @@ def product_task(name: str):
     else:
         a, b = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(2))
         out, theirs = torch.empty(SIZE, SIZE), lambda: a @ b
-    return lambda: matmul.matmul(a, b, out, block=BLOCKS[name]), theirs, 2 * SIZE**3
+    rows, columns, depth = BLOCKS[name]
+    while SIZE // columns < torch.get_num_threads() and columns > 64:  # a column of blocks for each thread
+        columns //= 2
+    return lambda: matmul.matmul(a, b, out, block=(rows, columns, depth)), theirs, 2 * SIZE**3
 
 
 def attention_task(causal: bool):
@@ -69,7 +73,7 @@ def measure(threads: int, options) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
     from rich.table import Table
-    from timing import console, medians, rivals_for
+    from timing import clock_for, console, medians, rivals_for
 
     from vertebra.core import select
 
@@ -95,7 +99,8 @@ def measure(threads: int, options) -> None:
         # torch rounds products of bfloat16 to bfloat16.
         loose = {"rtol": 2e-2, "atol": 0.3} if want.dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 1e-3}
         torch.testing.assert_close(ours().to(want.dtype), want, **loose)
-        times = medians(rivals_for(ours, theirs, compiled=not options.no_compile), seconds=options.seconds)
+        rivals = rivals_for(ours, theirs, compiled=not options.no_compile)
+        times = medians(rivals, seconds=options.seconds, clock=clock_for(threads))
         mine = times.pop("vertebra")
         cells = [f"{1e3 * times[r]:.3f}" if r in times else "-" for r in ("torch eager", "torch.compile")]
         ratio = f"{min(times.values()) / mine:.2f}x"

@@ -27,6 +27,8 @@ SCRATCH_ALIGNMENT = 128
 SERVICES = (
     "vertebra_print",
     "vertebra_fail",
+    "vertebra_out_of_bounds",
+    "vertebra_record",
     "vertebra_stream_threads",
     "vertebra_parallel",
     "vertebra_programs",
@@ -41,8 +43,8 @@ SERVICES = (
 BARRIER_BYTES = 64  # VERTEBRA_BARRIER_BYTES there
 FIRST_PHASE = -1  # VERTEBRA_FIRST_PHASE there
 # Relative to core/native: what provides the services, and what that includes.
-SERVICE_SOURCES = ("pool.c", "parallel.c", "barrier.c", "print.c")
-SERVICE_HEADERS = ("pool.h", "services.h", "stream.h")
+SERVICE_SOURCES = ("pool.c", "parallel.c", "barrier.c", "print.c", "bounds.c", "record.c")
+SERVICE_HEADERS = ("pool.h", "services.h", "stream.h", "record.h")
 UNDEFINED_ALLOWED = ("memcpy", "memmove", "memset", *SERVICES)
 
 # Triton's type name -> how a Python value fills its 8-byte slot.
@@ -66,7 +68,7 @@ def scalar_bits(type_name: str, value: int | float) -> int:
     where one is due, OverflowError for a float that the type cannot hold.
     """
     if type_name in _INTEGERS:
-        return operator.index(value) & 0xFFFF_FFFF_FFFF_FFFF
+        return operator.index(value) & 0xFFFF_FFFF_FFFF_FFFF  # type: ignore[arg-type]
     if type_name == "bf16":
         return bf16_bits(value)
     fmt, width = {"fp16": ("e", 2), "fp32": ("f", 4), "f32": ("f", 4), "fp64": ("d", 8)}[type_name]

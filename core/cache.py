@@ -37,7 +37,9 @@ def key(*parts: object) -> str:
 
 def _plain(value: object) -> object:
     if attrs.has(type(value)):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        # A field that makes no two records differ changes no key either.
+        fields = attrs.fields(type(value))  # type: ignore[arg-type]
+        return {field.name: getattr(value, field.name) for field in fields if field.eq}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Set):

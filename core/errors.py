@@ -13,7 +13,15 @@ _FILE_LOCATION = re.compile(r'"((?:[^"\\]|\\.)*)":(\d+):(\d+)')
 
 
 class VertebraError(Exception):
-    """The base of every error that vertebra raises on purpose."""
+    """The base of every error that vertebra raises on purpose.
+
+    step: the pass in which it ended a compilation, (stage, pass name).  unexpected: whether the pass
+    itself did not know what to say.
+    """
+
+    step: tuple[str, str] | None = None
+    unexpected = False
+    kernel_name: str | None = None
 
     def __init__(self, message: str, *, fix: str | None = None):
         super().__init__(message)

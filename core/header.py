@@ -47,7 +47,7 @@ def _size(type_name: str) -> int:
     if type_name.startswith("*"):
         return 8
     kind = c_type(type_name)
-    return _BYTES.get(kind) or int(re.search(r"\d+", kind)[0]) // 8
+    return _BYTES.get(kind) or int("".join(re.findall(r"\d", kind))) // 8
 
 
 def _field(name: str) -> str:
@@ -58,11 +58,13 @@ _SERVICES = """
 /*
  * This kernel prints, asserts, or has parallel loops or barriers, and calls services for it.  Link {sources}
  * of vertebra/core/native, whose services.h declares all, and call vertebra_launch (pool.h) where threads
- * are wanted.  Of a kernel without loops and barriers it is enough to define these two; vertebra_fail must
- * not return.
+ * are wanted.  Of a kernel without loops and barriers it is enough to define these; vertebra_print alone
+ * returns.  The last one is called by kernels that check bounds.
  */
 void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t element, uint64_t value);
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
+void vertebra_out_of_bounds(const char *what, int64_t element, int64_t first, int64_t end,
+                            int32_t x, int32_t y, int32_t z);
 """
 
 

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import pluggy
 from vertebra.core.errors import ConfigError, VertebraError
 
 GROUP = "vertebra"
+# Changes when a hook, or a record that hooks give, changes so that plugins must be changed too.  A plugin
+# that states `VERTEBRA_API = 1` is refused by any other version.
+API = 1
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -46,7 +50,8 @@ class Hooks:
 
     @hookspec
     def vertebra_matrix_tiles(self, core):
-        """`MatrixTile` records (`vertebra.core.tiles.MatrixTile`): what `core` multiplies at once."""
+        """`MatrixTile` records (`vertebra.core.tiles.MatrixTile`): what `core` multiplies at once, beside
+        what follows from `vertebra.core.matrix.MatrixInstruction` records."""
 
     @hookspec
     def vertebra_instructions(self):
@@ -99,27 +104,76 @@ class Plugins:
         return sorted(found, key=lambda pair: pair[0])
 
 
+def _chosen() -> list:
+    """The entry points of all installed plugins, or of those that $VERTEBRA_PLUGINS names.
+
+    Raises ConfigError for a name that is not installed.
+    """
+    entries = list(importlib.metadata.entry_points(group=GROUP))
+    names = set(re.findall(r"[^\s,]+", os.environ.get("VERTEBRA_PLUGINS", "")))
+    if unknown := names - {entry.name for entry in entries}:
+        raise ConfigError(
+            f"VERTEBRA_PLUGINS names {', '.join(sorted(unknown))}, which no installed plugin is called",
+            fix=f"use some of {', '.join(sorted(entry.name for entry in entries))}, or unset it for all",
+        )
+    return [entry for entry in entries if not names or entry.name in names]
+
+
 @functools.cache
 def plugins() -> Plugins:
-    """All installed plugins.  One that fails to import is recorded, not fatal."""
+    """All installed plugins, or those that $VERTEBRA_PLUGINS names (commas or spaces between them).
+
+    One that fails to import is recorded, not fatal.
+    """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(Hooks)
     broken = []
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in _chosen():
         try:
             module = entry.load()
+            _check_version(module)
             if manager.register(module, name=entry.name):
                 manager.check_pending()
         except Exception as error:  # whatever a stranger's module does at import
             if manager.has_plugin(entry.name) and isinstance(error, pluggy.PluginValidationError):
                 manager.unregister(name=entry.name)
-            broken.append(Broken(entry.name, f"{type(error).__name__}: {error}"))
+            reason = str(error) if isinstance(error, VertebraError) else f"{type(error).__name__}: {error}"
+            broken.append(Broken(entry.name, reason))
     return Plugins(manager, tuple(broken))
 
 
-def _by_name(hook: str, kind: str, attribute: str = "name") -> dict[str, object]:
-    """name -> item; two plugins that claim one name are an error naming both."""
-    items: dict[str, tuple[str, object]] = {}
+def _check_version(module) -> None:
+    """Raises ConfigError for a plugin that is built for other hooks than these."""
+    built_for = getattr(module, "VERTEBRA_API", API)
+    if built_for != API:
+        older, newer = ("the plugin", "vertebra") if built_for < API else ("vertebra", "the plugin")
+        raise ConfigError(
+            f"it is built for version {built_for} of the hooks, this vertebra has version {API}",
+            fix=f"install a version of {older} that is as new as {newer}",
+        )
+
+
+class Named(dict):
+    """name -> item.  A name that two plugins claim is nobody's: asking for it is an error that names both.
+
+    claims: such names, with the error.
+    """
+
+    def __init__(self, items, claims):
+        super().__init__(items)
+        self.claims: dict[str, ConfigError] = claims
+
+    def __contains__(self, name) -> bool:
+        return super().__contains__(name) or name in self.claims
+
+    def __missing__(self, name):
+        raise self.claims[name] if name in self.claims else KeyError(name)
+
+
+def _by_name(hook: str, kind: str, attribute: str = "name") -> Named:
+    """name -> item, of all plugins."""
+    owners: dict[str, tuple[str, object]] = {}
+    claims: dict[str, ConfigError] = {}
     for plugin, item in plugins().collect(hook):
         name = getattr(item, attribute, None)
         if not isinstance(name, str):
@@ -127,17 +181,17 @@ def _by_name(hook: str, kind: str, attribute: str = "name") -> dict[str, object]
                 f"plugin {plugin} gives a {type(item).__name__} as a {kind}, in {hook}",
                 fix=f"repair or uninstall it; a {kind} has a `{attribute}`",
             )
-        if name in items:
-            raise ConfigError(
-                f"{kind} {name!r} is declared by two plugins, {items[name][0]} and {plugin}",
+        if name in owners:
+            claims[name] = ConfigError(
+                f"{kind} {name!r} is declared by two plugins, {owners[name][0]} and {plugin}",
                 fix=f"uninstall one of them, or rename its {kind}",
             )
-        items[name] = (plugin, item)
-    return {name: item for name, (_, item) in items.items()}
+        owners[name] = (plugin, item)
+    return Named({name: item for name, (_, item) in owners.items() if name not in claims}, claims)
 
 
 @functools.cache
-def dialects() -> dict[str, object]:
+def dialects() -> Named:
     """Dialect namespace -> dialect class."""
     return _by_name("vertebra_dialects", "dialect", "DIALECT_NAMESPACE")
 
@@ -149,44 +203,57 @@ def lowerings() -> tuple:
 
 
 @functools.cache
-def cores() -> dict[str, object]:
+def cores() -> Named:
     return _by_name("vertebra_cores", "core")
 
 
 @functools.cache
-def targets() -> dict[str, object]:
+def targets() -> Named:
     return _by_name("vertebra_targets", "target")
 
 
 @functools.cache
-def runtimes() -> dict[str, object]:
+def runtimes() -> Named:
     return _by_name("vertebra_runtimes", "runtime")
 
 
 @functools.cache
-def instructions() -> dict[str, object]:
+def instructions() -> Named:
     return _by_name("vertebra_instructions", "instruction")
 
 
 @functools.cache
-def emulators() -> dict[str, object]:
+def emulators() -> Named:
     return _by_name("vertebra_emulators", "emulator")
 
 
 @functools.cache
-def layouts() -> dict[str, object]:
+def layouts() -> Named:
     """Families of operands and spaces by name."""
     return _by_name("vertebra_layouts", "layout")
 
 
 @functools.cache
-def commands() -> dict[str, object]:
+def commands() -> Named:
     return _by_name("vertebra_commands", "command")
 
 
+def claims() -> list[ConfigError]:
+    """What is told of every name that two plugins claim, as far as hooks answer."""
+    found: list[ConfigError] = []
+    for table in (cores, targets, dialects, runtimes, instructions, emulators, layouts, commands):
+        with contextlib.suppress(VertebraError):
+            found += table().claims.values()
+    return found
+
+
 def matrix_tiles(core) -> tuple:
-    """Every `MatrixTile` of `core`."""
-    return tuple(tile for _, tile in plugins().collect("vertebra_matrix_tiles", core=core))
+    """Every `MatrixTile` of `core`: those that follow from matrix instructions, then what plugins add."""
+    from vertebra.core.matrix import MatrixInstruction, table_row
+
+    records = (record for record in instructions().values() if isinstance(record, MatrixInstruction))
+    rows = tuple(row for record in records if (row := table_row(core, record)) is not None)
+    return rows + tuple(tile for _, tile in plugins().collect("vertebra_matrix_tiles", core=core))
 
 
 @functools.cache
@@ -208,10 +275,9 @@ def _versions(distribution) -> set[tuple[str, str]]:
     """(name, version) of a distribution and of those installed that it always requires."""
     versions = {(distribution.name, distribution.version)}
     for requirement in distribution.requires or ():
-        if "extra ==" not in requirement:
-            name = re.match(r"[\w.-]+", requirement)[0]
+        if "extra ==" not in requirement and (name := re.match(r"[\w.-]+", requirement)):
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                versions.add((name, importlib.metadata.version(name)))
+                versions.add((name[0], importlib.metadata.version(name[0])))
     return versions
 
 

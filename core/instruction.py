@@ -59,7 +59,8 @@ class Instruction:
     sub-extensions of which a core must have one.  disjoint: no register that it writes may be one of
     another operand.  semantics: (instruction, state, **numbers) -> None changes `state`, the
     registers as NumPy arrays, as the instruction does; numbers are the operands' values by name.
-    state: in which state of the processor it is legal, for people.
+    state: in which state of the processor it is legal, for people.  modes: the states
+    (`vertebra.core.target.Mode`) in which it means something else, which semantics see as `state.mode`.
     """
 
     name: str
@@ -71,11 +72,17 @@ class Instruction:
     suffix: str = ""
     disjoint: bool = True
     state: str = ""
+    modes: tuple = ()
 
     @encoding.validator
     def _check_encoding(self, _, encoding: str) -> None:
         letters = "".join(operand.letter for operand in self.operands)
-        assert len(encoding) == WORD_BITS and set(encoding) == set("01") | set(letters), (self.name, encoding)
+        if len(encoding) != WORD_BITS or set(encoding) - set("01") != set(letters):
+            raise ConfigError(
+                f"the encoding of {self.name} has {len(encoding)} bits and the letters "
+                f"{', '.join(sorted(set(encoding) - set('01')))}: {encoding}",
+                fix=f"write {WORD_BITS} bits: 0, 1 and {', '.join(letters)}",
+            )
 
     @property
     def mask(self) -> int:
@@ -184,8 +191,10 @@ def find(instructions: Sequence[Instruction], word: int) -> tuple[Instruction, d
     """The instruction that `word` is, with its operands, or None."""
     table = _by_fixed_bits(tuple(instructions))
     for mask in {mask for mask, _ in table}:
-        if instruction := table.get((mask, word & mask)):
-            return instruction, instruction.decode(word)
+        instruction = table.get((mask, word & mask))
+        numbers = instruction.decode(word) if instruction else None
+        if instruction and numbers is not None:
+            return instruction, numbers
     return None
 
 

@@ -15,6 +15,7 @@ from vertebra.core import hooks
 from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.mlir import ir, passmanager
 from vertebra.core.target import Core, MicroKernel, PanelKernel, Pass, Target
+from vertebra.core.watch import Watch
 
 MODULE_STAGES = ("ttir", "linalg", "vector", "llvm")
 STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
@@ -24,10 +25,17 @@ STAGES = ("ttir", "linalg", "vector", "llir", "asm", "obj", "so")
 class Options:
     """What a user may choose about the code of a kernel.
 
-    fast_math: looser bounds for math functions.
+    fast_math: looser bounds for math functions.  bounds_check: every access to the memory of an
+    argument is checked (see `core/bounds.py`).
     """
 
     fast_math: bool = False
+    bounds_check: bool = False
+
+    def flags(self) -> list[str]:
+        """What sets them on the command line of `vertebra opt`."""
+        chosen = [field.name for field in attrs.fields(Options) if getattr(self, field.name)]
+        return [f"--{name.replace('_', '-')}" for name in chosen]
 
 
 def target_of(core: Core) -> Target:
@@ -85,7 +93,7 @@ def passes_to(stage: str, core: Core) -> tuple[Pass, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(pipeline: str, context) -> "passmanager.PassManager":
+def _parsed(pipeline: str, context):
     return passmanager.PassManager.parse(f"builtin.module({pipeline})", context)
 
 
@@ -96,20 +104,27 @@ def run_pass(step: Pass, module, core: Core, options: Options) -> None:
             _parsed(step.run, module.context).run(module.operation)
         else:
             step.run(module, core, options)
-    except VertebraError:
+    except VertebraError as error:
+        error.kernel_name = error.kernel_name or _kernel_name(module)
         raise
     except ir.MLIRError as error:
-        raise CompileError(
+        raise _unexpected(
             f"pass {step.name} failed: {_first_diagnostic(error)}",
             at=_blame(error),
             kernel=_kernel_name(module),
         ) from error
     except Exception as error:
-        raise CompileError(
+        raise _unexpected(
             f"internal error in pass {step.name}: {type(error).__name__}: {error}",
             kernel=_kernel_name(module),
             fix="this is a bug in vertebra or in a plugin; please report it with the kernel",
         ) from error
+
+
+def _unexpected(message: str, **details) -> CompileError:
+    error = CompileError(message, **details)
+    error.unexpected, error.kernel_name = True, error.kernel
+    return error
 
 
 def _first_diagnostic(error) -> str:
@@ -137,19 +152,29 @@ def lower(
     options: Options,
     *,
     observe: Callable[[str, str, float], None] | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Brings `module` from stage `start` to stage `stop` (both of MODULE_STAGES), in place.
 
-    observe: called after each pass with (stage, pass name, seconds).
+    observe: called after each pass with (stage, pass name, seconds).  watch: told of passes and stages.
     """
+    watch = watch or Watch()
     first, last = MODULE_STAGES.index(start), MODULE_STAGES.index(stop)
     with ir.Location.unknown(module.context):
         for stage in MODULE_STAGES[first + 1 : last + 1]:
             for step in passes_to(stage, core):
+                watch.passing(stage, step.name)
                 began = time.perf_counter()
-                run_pass(step, module, core, options)
+                try:
+                    run_pass(step, module, core, options)
+                except VertebraError as error:
+                    error.step = (stage, step.name)
+                    raise
+                seconds = time.perf_counter() - began
                 if observe:
-                    observe(stage, step.name, time.perf_counter() - began)
+                    observe(stage, step.name, seconds)
+                watch.passed(stage, step.name, seconds, module)
+            watch.reached(stage, module)
 
 
 def plan(core: Core) -> Iterable[tuple[str, str]]:

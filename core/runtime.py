@@ -8,7 +8,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -23,7 +23,8 @@ class Binary:
     """What a runtime needs of a compiled kernel.
 
     name: the exported symbol.  object: an ELF relocatable object.  signature: Triton's type
-    names of the run-time arguments, in slot order ('*fp32', 'i32', ...).
+    names of the run-time arguments, in slot order ('*fp32', 'i32', ...).  bounds: the last of them
+    are hidden ones (see `core/bounds.py`).
     """
 
     name: str
@@ -31,6 +32,7 @@ class Binary:
     scratch_bytes: int
     signature: tuple[str, ...]
     core: Core
+    bounds: bool = False
 
 
 class LoadedKernel(Protocol):
@@ -71,11 +73,41 @@ def num_threads() -> int:
     return int(text)
 
 
+RECORD = b"\1"
+_records: list[bytes] = []
+
+
+@attrs.frozen
+class Record:
+    """A program enters the scope `name`, or leaves it.  nanoseconds: by a clock that never goes back."""
+
+    start: bool
+    nanoseconds: int
+    program: tuple[int, int, int]
+    name: str
+
+
+def take_records() -> list[Record]:
+    """The scopes that kernels have entered and left since the last call, in order of time."""
+    taken, found = _records[:], []
+    del _records[: len(taken)]
+    for text in b"".join(taken).decode(errors="replace").splitlines():
+        fields = text[1:].split(" ", 5)
+        if len(fields) == 6:
+            start, nanoseconds, x, y, z, name = fields
+            found.append(Record(start == "1", int(nanoseconds), (int(x), int(y), int(z)), name))
+    return sorted(found, key=lambda record: record.nanoseconds)
+
+
 def show(text: bytes) -> None:
     """Writes what a kernel prints to Python's standard output, at once: the kernel may crash next.
 
-    An output that is closed is no reason to end the launch.
+    An output that is closed is no reason to end the launch.  A line that starts with `RECORD` is for
+    profilers (core/native/record.h), and is kept for `take_records`.
     """
+    if text.startswith(RECORD):
+        _records.append(text)
+        return
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.write(text.decode(errors="replace"))
         sys.stdout.flush()
@@ -129,7 +161,7 @@ def address_of(arg) -> int:
 
 def _array_address(array: np.ndarray) -> int:
     try:  # four times faster than the other way, for arrays that are contiguous, writable and not empty
-        return ctypes.addressof(_Byte.from_buffer(array))
+        return ctypes.addressof(_Byte.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
         return array.__array_interface__["data"][0]
 
@@ -173,14 +205,16 @@ class Slots:
         pointers = frozenset(i for i, name in enumerate(binary.signature) if name.startswith("*"))
         return cls(binary.name, binary.signature, pointers, "".join(formats))
 
-    def packer(self, prefix: str, address: Callable[[object], int] = address_of) -> Callable[..., bytes]:
+    def packer(self, prefix: str, address: Callable[[Any], int] = address_of) -> Callable[..., bytes]:
         """A function of (*prefix values, args) that packs `prefix` and then the slots, little endian.
 
         address: turns a pointer argument into its slot.  The function raises LaunchError for a
         wrong number of arguments or one of the wrong kind.
         """
         pack = struct.Struct("<" + prefix + self.format).pack
-        convert = [address if i in self.pointers else None for i in range(len(self.signature))]
+        convert: list[Callable[[Any], int] | None] = [
+            address if i in self.pointers else None for i in range(len(self.signature))
+        ]
         for i, name in enumerate(self.signature):
             if name == "bf16":
                 convert[i] = bf16_bits

@@ -16,6 +16,7 @@ class VectorUnit:
     arithmetic: element types that it computes in; the others are computed in f32.
     conversion: element types that it converts to and from f32.
     reach: bytes from a base register that a load reaches by a constant offset.
+    scaled_index: a load reaches a base register plus 1, 2, 4 or 8 times another one.
     """
 
     bits: int
@@ -25,10 +26,36 @@ class VectorUnit:
     arithmetic: frozenset[str] = frozenset({"f32", "f64"})
     conversion: frozenset[str] = frozenset({"f32", "f64"})
     reach: int = 1 << 31
+    scaled_index: bool = False
 
     def lanes(self, element_bits: int) -> int:
         """How many elements of `element_bits` bits one operation should cover."""
         return max(1, self.bits * self.group // element_bits)
+
+
+@attrs.frozen
+class Throughput:
+    """How much one core does per cycle, at best, beside its matrix engine (see `MatrixTile.cycles`).
+
+    issue: instructions that it starts.  vector_bits: bits of results of vector arithmetic; a
+    multiply-add has one result.  loads: load instructions.  load_bits: bits that they bring from the
+    first cache into registers.  memory: GB/s (10^9 bytes) of main memory, which all cores share.
+    cores: how many of this kind there are.  engines: how many matrix engines they have together, where
+    not every one has its own.  cache: bytes of the last cache, where the core's record leaves it out.
+    clock: GHz, where it is measured; else the core's.  source: for people, where the numbers come from; a
+    guess is called one.
+    """
+
+    issue: float
+    vector_bits: float
+    load_bits: float
+    memory: float
+    source: str
+    loads: float = 1.0
+    cores: int = 1
+    engines: int | None = None
+    cache: int | None = None
+    clock: float | None = None
 
 
 @attrs.frozen
@@ -40,6 +67,7 @@ class Core:
     name people use.  arch_id: the vendor's number.  caches: bytes per level, from
     the first.  clock: GHz.  emulator: options for a CPU emulator to behave like this core.
     extensions: names of instruction sub-extensions that plugins serve and LLVM need not know.
+    throughput: for predictions only, it changes no code; a function measures this machine's.
     """
 
     name: str
@@ -57,6 +85,9 @@ class Core:
     emulator: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     extensions: frozenset[str] = frozenset()
     description: str = ""
+    throughput: Throughput | Callable[[], Throughput] | None = attrs.field(
+        default=None, eq=False, repr=False, kw_only=True
+    )
 
     @property
     def vlen(self) -> int:
@@ -88,6 +119,10 @@ class MicroKernel:
     n * k column by column (the k elements of one column are neighbours), acc m * n row by row.
     a_offset: what the instruction wants added to every element of A, modulo the range of its
     type; whoever packs A adds it, and takes a_offset times the column sums of B off the sums.
+    b_offset: the same for B, where b_offset times the row sums of A are taken off.
+    by_lanes: like emit, but a holds n * k elements as b does: products stay in their lane.  Needed
+    where there is a b_offset: it adds up rows of A.
+    plain: a kernel of the same shape and types that takes A as it is, where this one has an a_offset.
     """
 
     name: str
@@ -97,6 +132,9 @@ class MicroKernel:
     acc: str
     emit: Callable
     a_offset: int = 0
+    b_offset: int = 0
+    by_lanes: Callable | None = None
+    plain: "MicroKernel | None" = None
 
 
 @attrs.frozen
@@ -105,11 +143,14 @@ class Mode:
 
     enter, leave: assembler text that keeps the old state in register $0 and sets the new one, and
     that brings back the old one.
+    failures: for a state that cannot always be entered: then $0 is 0, or n where entering has changed
+    nothing because of what failures[n - 1] says, with which the launch ends.
     """
 
     name: str
     enter: str
     leave: str
+    failures: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -122,6 +163,8 @@ class RowLoop:
     emit: (row, column, acc, stride, columns=, steps=) emits the loop at the insertion point and
     returns the operation: the addresses of the row, the first column and its sums, and the bytes
     from one column to the next, as i64 values.
+    emit_turned: likewise where the matrix lies in memory row by row, None where there is no such loop:
+    the bytes are from one row of it to the next, and there are at most turned_columns.
     """
 
     width: int
@@ -129,6 +172,56 @@ class RowLoop:
     sums: int
     places: tuple[int, ...]
     emit: Callable
+    emit_turned: Callable | None = None
+    turned_columns: int = 0
+
+
+@attrs.frozen
+class StridedOperand:
+    """An operand that an engine reads where it lies; all but `turned` are i64 values.
+
+    address: of its first element.  tile, step: bytes from one tile to the next along M or N, and along K.
+    stride: bytes from one line to the next.  turned: lines run along M or N, else along K.
+    """
+
+    address: object
+    tile: object
+    step: object
+    stride: object
+    turned: bool
+
+
+@attrs.frozen
+class Finish:
+    """What becomes of the sums of a panel, row by row of the matrix, instead of a panel of sums.
+
+    steps: (name, value), one after the other, each rounded in the type of the sums: "row" adds the row of
+    numbers at an address (an i64 value); "add", "scale", "max" and "min" take a number, and the last two
+    give NaN where there is one; "relu" takes what is not at least zero, NaN too, for zero.
+    element: the type that is stored.  address: of the panel's first element.  stride: bytes from
+    one row to the next.  Both are i64 values.
+    """
+
+    steps: tuple[tuple[str, object], ...]
+    element: str
+    address: object
+    stride: object
+
+
+@attrs.frozen
+class Moves:
+    """How an engine brings tiles into and out of panels by instructions of its own; addresses are i64 values.
+
+    turn: (source, panel, stride, steps=, step_bytes=) packs one tile of B for all steps from a matrix that
+    lies row by row, `stride` bytes apart; panel is where its first step goes, the next is step_bytes further
+    on.  None where it cannot.
+    untile: (sums, into, stride) writes `columns` tiles of sums, side by side in their panel, row by row.
+    None where it cannot.
+    """
+
+    turn: Callable | None
+    untile: Callable | None
+    columns: int
 
 
 @attrs.frozen
@@ -143,12 +236,28 @@ class PanelKernel:
     of m x k elements row by row.  A panel of B is c tiles wide: for every step c tiles, the left
     one first, each of n x k elements column by column.  The acc panel holds r x c tiles row by row,
     each of m x n sums row by row.  What K, M or N lack to whole tiles is filled with zeros.
+    `vertebra.core.layout.panels` gives all of them as layouts, from which lowerings take every place.
     blocking: (tiles along M, tiles along N) -> the (r, c) in which to cover them; smaller grids cover edges.
     emit: (a, b, acc, rows=r, columns=c, steps=, zero=) emits the loop at the insertion point and
     returns the operation; a, b and acc are the panels' addresses as i64 values.  zero: the sums
     begin at zero, else at what the acc panel holds.
-    mode: what the loops need; set once per launch where a kernel needs no other.
+    mode: what the loops need; set once per launch where a kernel needs no other, once per program where
+    entering it can fail.
+    strided: a and b are `StridedOperand`s in place of addresses: nothing is put into panels but sums.
+    finishes: (names of steps, element type, tiles along N) -> whether emit takes a `Finish` for such sums, as
+    finish=, in place of the address of their panel; only where the sums begin at zero.
     row: the loop for products with one row, on elements of the same types.
+    moves: for panels of the layout above, where there is something faster than vectors of elements.
+    form: what beside a plain product it is for; the order of what `emit` takes then changes.
+      "window": the sums of up to `taps` products, the A of each of which begins one row further down:
+        emit(a, acc, b, ...), one panel of B for each product.  A has one panel, `tiles` tiles high (given
+        to emit), of which the last one holds the rows that stick out; a is the address of a tile in it.
+      "scaled": acc += (a @ b) * scale, one scale for each column, all operations in the type of acc,
+        each rounded; K is one tile deep.  emit(a, acc, [b], other): other is the address of the scales.
+      "sparse": B holds two of every four rows, column by column its own: its tile and `b` are k / 2 deep.
+        emit(a, acc, [b], other): other is the address of the masks, panels of nibbles, k / 4 for a column
+        of a tile, the lowest bit for the first of four rows.
+      Memory behind the last scales and masks, up to `slack` bytes, may be read.
     """
 
     name: str
@@ -160,6 +269,12 @@ class PanelKernel:
     emit: Callable
     mode: Mode | None = None
     row: RowLoop | None = None
+    strided: bool = False
+    finishes: Callable[[tuple[str, ...], str, int], bool] | None = None
+    form: str = "plain"
+    taps: int = 1
+    slack: int = 0
+    moves: Moves | None = None
 
 
 @attrs.frozen
@@ -170,6 +285,8 @@ class Target:
     leaves out is the one of the target it extends.
     micro_kernels: core -> its `MicroKernel` records, the best ones first; those of the target it
     extends come after them, and multiply-adds of whole vectors, which every core has, come last.
+    assembly: (core, reader) -> the `vertebra.core.roofline.machine_code.Reader` of its assembler text,
+    given that of the target it extends, or None; a target without has that one.
     """
 
     name: str
@@ -177,6 +294,7 @@ class Target:
     stages: Mapping[str, tuple[Pass, ...]] = attrs.field(factory=dict, hash=False)
     micro_kernels: Callable[[Core], tuple[MicroKernel, ...]] | None = None
     panel_kernels: Callable[[Core], tuple[PanelKernel, ...]] | None = None
+    assembly: Callable | None = None
     description: str = ""
 
 

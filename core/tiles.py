@@ -2,6 +2,8 @@
 
 import attrs
 
+from vertebra.core.errors import ConfigError
+
 
 @attrs.frozen
 class MatrixTile:
@@ -46,6 +48,11 @@ class MatrixTile:
         """Operations per cycle; of structured sparsity, those of the dense product that it stands for."""
         return 2 * self.m * self.n * self.k / self.cycles
 
+    def takes(self, a: str, b: str, acc: str) -> bool:
+        """Whether these are its types, or what they are in another mode."""
+        given, mine = (a, b, acc), (self.a, self.b, self.acc)
+        return all(kind in names.split("|") for kind, names in zip(given, mine, strict=True))
+
     def legal(self, m: int, n: int, k: int) -> bool:
         """Whether a user's tile of m x n x k is made of whole instructions."""
         return min(m, n, k) > 0 and not (m % self.m or n % self.n or k % self.k)
@@ -75,3 +82,28 @@ def largest_grid(registers: int, *, a: int, b: int, acc: int, other: int = 0) ->
         return (a * rows + b * columns) / (rows * columns), -rows * columns, -columns
 
     return min(grids, key=cost)
+
+
+def check_tile(core, a: str, b: str, acc: str, tile: tuple[int, int, int]) -> None:
+    """Raises ConfigError where a tile (m, n, k) is not made of whole instructions of `core` for these types.
+
+    The message has the rows of the table that would do.  Kernels may use any tile: the compiler then cuts the
+    product anew, into tiles that the core has.
+    """
+    from vertebra.core import hooks
+
+    rows = hooks.matrix_tiles(core)
+    known = [row for row in rows if row.takes(a, b, acc)]
+    if not known:
+        types = sorted({f"{row.a} x {row.b} -> {row.acc}" for row in rows})
+        raise ConfigError(
+            f"core {core.name} has no instruction for {a} x {b} -> {acc}",
+            fix=f"use one of {'; '.join(types)}" if types else "its products are cut for vector registers",
+        )
+    if not any(row.legal(*tile) for row in known):
+        legal = "; ".join(f"{row.m}x{row.n}x{row.k} ({row.instruction})" for row in known)
+        raise ConfigError(
+            f"tile {'x'.join(map(str, tile))} of {a} x {b} -> {acc} is not made of whole instructions of core"
+            f" {core.name}",
+            fix=f"use multiples of {legal}",
+        )

@@ -36,7 +36,7 @@ _LINK_CPU = {"riscv64": ("-mcpu=generic_rv64+m+a+f+d+c",)}
 def compiler() -> str:
     """Path of the compiler driver.  Raises ToolError where the wheel is missing."""
     spec = importlib.util.find_spec("ziglang")
-    for folder in spec.submodule_search_locations if spec else ():
+    for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / "zig"
         if path.exists():
             return str(path)
@@ -167,12 +167,14 @@ def keep(name: str, text: str) -> Path:
     return path
 
 
-def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) -> bytes:
+def link_shared(objects: Sequence[bytes], core, *, lines: bool = False, flags: Sequence[str] = ()) -> bytes:
     """A position-independent shared object of `objects` (ELF relocatable, one target).
 
-    core: anything with `.triple`.  It needs no other library: the compiler's helper functions
-    and memcpy, memmove, memset are linked in and not exported.  Only the services of a runtime
-    stay undefined.  Raises ToolError where another symbol does.
+    core: anything with `.triple`.  lines: keep what tells debuggers the lines of the source.
+
+    It needs no other library: the compiler's helper functions and memcpy, memmove, memset are linked
+    in and not exported.  Only the services of a runtime stay undefined.  Raises ToolError where
+    another symbol does.
     """
     target = zig_triple(core.triple)
     # The linker knows all or nothing; of objects with services the others were checked when they were made.
@@ -186,7 +188,8 @@ def link_shared(objects: Sequence[bytes], core, *, flags: Sequence[str] = ()) ->
             paths.append(str(path))
         out = Path(folder) / "kernel.so"
         options = ["-target", target, *_LINK_CPU.get(target.split("-")[0], ()), "-shared", "-nostdlib"]
-        options += ["-rtlib=compiler-rt", f"-Wl,-z,{undefined}", "-Wl,--hash-style=both", "-s", "-O2", *flags]
+        options += ["-rtlib=compiler-rt", f"-Wl,-z,{undefined}", "-Wl,--hash-style=both", "-O2", *flags]
+        options += [] if lines else ["-s"]
         run_compiler([*options, *paths, "-o", str(out)])
         return out.read_bytes()
 

@@ -107,7 +107,7 @@ class LoadOp(Tt.Operation, name="load"):
     ptr: pointer to T, tensor of pointers to T, or pointer to a block
     mask: i1 of the same shape    other: as result    result: T, in the shape of ptr
     boundaryCheck: the dimensions of a block pointer in which it may reach outside of the tensor;
-    there the result is `padding` (zero, or nan; undefined if absent).
+    there the result is `padding` (undefined if absent).
     Raises CompileError when mask or other have another shape or type.
     """
 

@@ -3,6 +3,7 @@
 Source: Triton 3.7.1, whose printed IR is the reference for every name and number here.
 """
 
+import math
 import re
 from functools import lru_cache
 from typing import Any
@@ -72,8 +73,11 @@ class EvictionPolicy(EnumAttr, cases={"evict_normal": 1, "evict_first": 2, "evic
     """How long a cache should keep what was read or written; a hint."""
 
 
-class PaddingOption(EnumAttr, cases={"zero": 1, "nan": 2}):
-    """What a load gives outside of the tensor."""
+class PaddingOption(EnumAttr, cases={"zero": 1, "nan": 2, "inf": 3, "neg_inf": 4}):
+    """What a load gives outside of the tensor.  Triton has the first two, SpacemiT's fork all."""
+
+
+PADDING_VALUES = {"zero": 0.0, "nan": math.nan, "inf": math.inf, "neg_inf": -math.inf}
 
 
 class MemSemantic(EnumAttr, cases={"relaxed": 1, "acquire": 2, "release": 3, "acq_rel": 4}):

@@ -173,6 +173,36 @@ def sum_type(op) -> ir.Type:
     return ir.F64Type.get(op.context) if double else ir.F32Type.get(op.context)
 
 
+class ExpandOp(Xsmt.Operation, name="expand", traits=[ext.Pure]):
+    """result[4 g + p, n] = values[2 g, n] for the first of the two rows p that mask[g, n] has,
+    values[2 g + 1, n] for the second one, and 0 for others, or where the mask has not exactly two bits
+
+    values: (2 G, N) integers    mask: (G, N) i8, bit p for row p of four
+    result: (4 G, N), elements as values
+    The upper half of a mask does not count.  Raises CompileError when G or N differ.
+    """
+
+    values: ext.Operand[Tensor]
+    mask: ext.Operand[Tensor]
+    result: ext.Result[Tensor]
+    assembly = "$values `,` $mask attr-dict `:` type($values) `,` type($mask) `->` type($result)"
+
+    @staticmethod
+    def verify_invariants(op):
+        check_rank(op, op.values, 2, "values")
+        check_rank(op, op.mask, 2, "mask")
+        (kept, columns), mask = shape_of(op.values), shape_of(op.mask)
+        if list(mask) != [kept // 2, columns] or kept % 2:
+            raise CompileError(
+                f"xsmt.expand: values are {shown([kept, columns])}, two of every four rows, and the mask"
+                f" is {shown(mask)}, a group of four in each row",
+                at=op,
+                fix=f"a mask of {mask[0]}x{mask[1]} needs values of {2 * mask[0]}x{mask[1]}",
+            )
+        check_result(op, [2 * kept, columns], element_of(op.values))
+        return True
+
+
 class AnnotationOp(Xsmt.Operation, name="annotation"):
     """Hints about how to compute src, as attributes; they never change a value."""
 

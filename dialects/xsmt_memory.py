@@ -1,6 +1,7 @@
 """The `xsmt` dialect: pointers to packed matrices, and memory of a program's own."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from vertebra.core.attributes import I32Attr, I64ArrayAttr, StrAttr, optional
 from vertebra.core.errors import CompileError
@@ -142,21 +143,44 @@ class AllocOp(Xsmt.Operation, name="alloc"):
         return True
 
 
+class BufferType(Xsmt.Type, name="buffer"):
+    """Several blocks of memory of one shape: !xsmt.buffer<tensor<2x64x32xf16>> are two of 64x32."""
+
+    whole_type: Any
+
+    @property
+    def pointee(self) -> ir.Type:
+        """The copies, then the sizes of a block."""
+        return ir.TypeAttr(self.whole_type).value
+
+
+def check_buffers(op, field: str) -> ir.Type:
+    """What the buffers in `field` are.  Raises CompileError for a value that is none."""
+    type_ = getattr(op, field).type
+    if not isinstance(type_, BufferType | PtrType):
+        raise CompileError(
+            f"{op.operation.name}: {field} is {type_}",
+            at=op,
+            fix="use !xsmt.buffer<tensor<2x64x32xf32>>, or a pointer to such a tensor",
+        )
+    return type_.pointee
+
+
 class AllocCopiesOp(Xsmt.Operation, name="alloc_copies"):
     """result points to several blocks of memory of one shape, one after the other, as alloc gives one
 
-    result: pointer to (copies, S)    copies: how many; as the result says, if absent
+    result: !xsmt.buffer of, or pointer to, (copies, S)    copies: how many; as the result says, if absent
     storage: where they should be; a hint
     """
 
-    result: ext.Result[PtrType]
+    result: ext.Result[Any]
     copies = optional(I32Attr)
     storage = optional(StrAttr, "l2")
     assembly = "attr-dict `:` qualified(type($result))"
 
     @staticmethod
     def verify_invariants(op):
-        whole = op.result.type.pointee
+        whole = check_buffers(op, "result")
         if not isinstance(whole, Tensor) or len(whole.shape) < 2:
             raise CompileError(
                 f"xsmt.alloc_copies: {op.result.type} has no dimension of copies before those of a block",
@@ -175,11 +199,11 @@ class AllocCopiesOp(Xsmt.Operation, name="alloc_copies"):
 class BufferTensorViewOp(Xsmt.Operation, name="buffer_tensor_view", traits=[ext.Pure]):
     """result points to block `index` of buffer; of a number known at run time only, modulo their number
 
-    buffer: pointer to (copies, S), of an alloc_copies    index: i32    result: pointer to a block S
+    buffer: (copies, S), of an alloc_copies    index: i32    result: pointer to a block S
     Raises CompileError when a constant index is out of range.
     """
 
-    buffer: ext.Operand[PtrType]
+    buffer: ext.Operand[Any]
     index: ext.Operand[I32]
     result: ext.Result[PtrType]
     assembly = """$buffer `[` $index `]` attr-dict `:` qualified(type($buffer)) `->`
@@ -187,7 +211,7 @@ class BufferTensorViewOp(Xsmt.Operation, name="buffer_tensor_view", traits=[ext.
 
     @staticmethod
     def verify_invariants(op):
-        whole, index = op.buffer.type.pointee, constant_of(op.index)
+        whole, index = check_buffers(op, "buffer"), constant_of(op.index)
         copies, *shape = shape_of(whole) or [0]
         wanted = f"tensor<{shown(shape)}x{element_of(whole)}>"
         if not shape or str(op.result.type.pointee) != wanted:

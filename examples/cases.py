@@ -10,6 +10,7 @@ import numpy as np
 import packed_attention
 import packed_rows
 import packed_scores
+import packed_split_k
 import softmax
 import torch
 import vector_add
@@ -131,6 +132,15 @@ def packed_scores_example(dtype=torch.float32, m=150, n=93, head=64):
     return Example("packed scores", f"{m}x{n}x{head}", name(dtype), prepare, EPS[torch.float32] * head / 2)
 
 
+def packed_split_k_example(dtype=torch.float32, m=127, n=130, k=300):
+    def prepare(rng):
+        a, b = normal(rng, m, k, dtype=dtype), normal(rng, k, n, dtype=dtype)
+        out = torch.empty(m, n)
+        return lambda: packed_split_k.packed_split_k(a, b, out), [out], [exact(a) @ exact(b)]
+
+    return Example("packed split K", f"{m}x{n}x{k}", name(dtype), prepare, EPS[torch.float32] * k / 2)
+
+
 def packed_softmax_example(m=37, n=781):
     def prepare(rng):
         x = normal(rng, m, n, scale=4)
@@ -201,6 +211,8 @@ EXAMPLES = [
     attention_example(True, torch.float16),
     packed_scores_example(),
     packed_scores_example(torch.float16),
+    packed_split_k_example(),
+    packed_split_k_example(torch.float16),
     packed_softmax_example(),
     packed_layer_norm_example(),
     packed_attention_example(False, torch.float32, 64, 150, hybrid=True),

@@ -122,11 +122,25 @@ def _emit(module, func) -> None:
         text = _APART_SERVICE + "\n" + text
     entry = ir.Module.parse(declaration.replace(" -> ()", "") + "\n" + text)
     for op in list(entry.body.operations)[1:]:
+        _place(op.operation, func.location)
         op.operation.detach_from_parent()
         module.body.append(op)
     for attribute in ("vertebra.arguments", "vertebra.kernel", SCRATCH_BYTES, MODE, PROGRAMS_WAIT):
         if attribute in func.attributes:
             del func.attributes[attribute]
+
+
+def _place(op, location) -> None:
+    """Puts `op` and all that is inside at `location`: debuggers show it, and the text above has no file."""
+
+    def visit(inner):
+        inner.location = location
+        for region in inner.regions:
+            for argument in (a for block in region for a in block.arguments):
+                argument.set_location(location)
+        return ir.WalkResult.ADVANCE
+
+    op.walk(visit)
 
 
 def _kernels(module) -> list:

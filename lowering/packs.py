@@ -92,16 +92,19 @@ def is_elementwise(op: ir.Operation) -> bool:
 # -- values that repeat
 
 
-def respread(value: ir.Value, shape: list[int], *, build_it: bool = True) -> ir.Value | bool | None:
+def respread(
+    value: ir.Value, shape: list[int], *, build_it: bool = True, lines: bool = True
+) -> ir.Value | bool | None:
     """What repeats one element, or one of each row or column, in another `shape` of the same matrix.
 
     From plain to packed, or back.  None for any other value.  build_it: else only whether it could be.
+    lines: not only what is one element everywhere.
     """
     made = next((m for n in _REPEATED if (m := maker(value, n)) is not None), None)
     if made is None:
         return None
     if made.name == "linalg.generic":
-        line = _line_of(made)
+        line = line_of(made) if lines else None
         if line is None:
             return None
         return _spread(made.operands[0], line, shape) if build_it else True
@@ -124,7 +127,7 @@ def respread(value: ir.Value, shape: list[int], *, build_it: bool = True) -> ir.
 _REPEATED = ("arith.constant", "tensor.splat", "linalg.fill", "linalg.generic")
 
 
-def _line_of(op: ir.Operation) -> int | None:
+def line_of(op: ir.Operation) -> int | None:
     """0 for a linalg.generic that gives all of a row one element, 1 for one of columns, else None."""
     block = op.regions[0].blocks[0]
     *body, last = block.operations

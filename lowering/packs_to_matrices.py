@@ -6,6 +6,7 @@ linalg.matmul.  Other users of a packed value get it by reshape and transpose of
 index mappings where the value is read.  A pack with zeros at the ends is a window of its matrix.
 """
 
+from vertebra.core.layout.tiling import as_pack
 from vertebra.core.mlir import arith, ir
 from vertebra.dialects.xsmt_types import matrix_of, tiles_of
 from vertebra.lowering import packs
@@ -20,12 +21,12 @@ from vertebra.lowering.packs import (
     maker,
     respread,
 )
+from vertebra.lowering.relayouts import into_layout, out_of_layout
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.dot import matmul
-from vertebra.lowering.tt_to_linalg.shape import reshape, transpose
+from vertebra.lowering.tt_to_linalg.shape import transpose
 
 _MOVES = ("linalg.transpose", "tensor.expand_shape")
-_SWAP_INNER = [0, 2, 1, 3]  # [tile's row, tile's column, row, column] <-> [tile's row, row, ...]
 
 
 def packs_to_matrices(module, core=None, options=None) -> None:
@@ -233,13 +234,13 @@ def computes(value: ir.Value, depth: int = 0) -> bool:
 
 def matrix(packed: ir.Value) -> ir.Value:
     """The matrix in `packed`, (R, C, r, c) -> (R * r, C * c)."""
-    return reshape(transpose(packed, _SWAP_INNER), matrix_of(packed.type.shape))
+    shape = list(packed.type.shape)
+    return out_of_layout(packed, as_pack(matrix_of(shape), shape[2:]))
 
 
 def tiles(x: ir.Value, tile: list[int]) -> ir.Value:
     """The matrix `x` in tiles of `tile`, which divide it."""
-    rows, columns, height, width = tiles_of(x.type.shape, tile)
-    return transpose(reshape(x, [rows, height, columns, width]), _SWAP_INNER)
+    return into_layout(x, as_pack(list(x.type.shape), tile))
 
 
 def turned(x: ir.Value) -> ir.Value:

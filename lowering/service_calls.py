@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from vertebra.core.errors import kernel_of, place_of
 from vertebra.core.mlir import arith, func, ir, memref
 
+FAIL = "vertebra_fail"
+
 
 def call_service(
     op, name: str, operands: Sequence[ir.Value], results: Sequence[ir.Type] = ()

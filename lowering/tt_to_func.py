@@ -25,6 +25,8 @@ from vertebra.lowering.tt_to_linalg.messages import print_addresses
 from vertebra.lowering.tts_to_memref.addresses import storage
 
 KERNEL = "vertebra.kernel"
+# On a kernel that checks bounds: for each pointer the place of the argument, then that of its extents.
+BOUNDS = "vertebra.bounds"
 GRID_ARGUMENTS = 6  # number of programs x, y, z, then program id x, y, z; each i32
 
 
@@ -79,6 +81,8 @@ def convert_functions(module, core, options) -> None:
     declared = {f.name.value for f in functions} - {f.name.value for f in defined}
     for kernel in kernels:
         _inline_calls(kernel, helpers, declared)
+        if options is not None and options.bounds_check:
+            _append_extents(kernel)
         _append_grid(kernel)
         _rebuild_descriptors(kernel)
     for helper in helpers.values():
@@ -174,6 +178,20 @@ def _inline(call, callee) -> None:
         result.replace_all_uses_with(value)
     call.operation.erase()
     callee.operation.erase()
+
+
+def _append_extents(kernel) -> None:
+    """Adds the hidden arguments by which a kernel knows its pointers' bounds (see `core/bounds.py`)."""
+    i64 = ir.IntegerType.get_signless(64)
+    block = kernel.entry_block
+    pointers = [i for i, a in enumerate(block.arguments) if isinstance(a.type, PtrType | TensorDescType)]
+    places = []
+    for pointer in pointers:
+        places += [pointer, len(block.arguments)]
+        for _ in range(2):
+            block.add_argument(i64, kernel.location)
+    _set_inputs(kernel, extra=2 * len(pointers))
+    kernel.attributes[BOUNDS] = ir.ArrayAttr.get([ir.IntegerAttr.get(i64, place) for place in places])
 
 
 def _append_grid(kernel) -> None:

@@ -3,6 +3,7 @@
     pack, unpack, repack      linalg.pack, linalg.unpack, and both
     mmt4d                     linalg.mmt4d, with sums of the type that is wide enough
     insert                    linalg.unpack, then tensor.insert_slice
+    expand                    linalg.generic, known to engines by its attribute
 
 Shapes and offsets of views count elements.  A view first takes its part of the matrix and then packs
 it.  The part is the matrix itself, or a tensor.extract_slice where it is known to be inside; what the
@@ -17,6 +18,7 @@ from vertebra.dialects.constants import constant_of
 from vertebra.dialects.xsmt import matrix_of, sum_type
 from vertebra.lowering import packs
 from vertebra.lowering.service_calls import call_service
+from vertebra.lowering.sparse_rows import expand_rows
 from vertebra.lowering.tt_to_linalg import build
 
 
@@ -67,6 +69,11 @@ def mmt4d_to_mmt4d(op):
     return _narrowed(product, result.element_type)
 
 
+@pattern(xsmt.ExpandOp)
+def expand_to_generic(op):
+    return expand_rows(op.values, op.mask)
+
+
 @pattern(xsmt.GetNumOfThreadOp)
 def get_num_of_thread_to_call(op):
     """As many threads as the launch has for one program."""
@@ -106,6 +113,7 @@ PATTERNS = (
     repack_to_unpack_pack,
     insert_to_insert_slice,
     mmt4d_to_mmt4d,
+    expand_to_generic,
     get_num_of_thread_to_call,
 )
 

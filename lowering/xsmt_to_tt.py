@@ -5,6 +5,7 @@ from vertebra.core.lower import apply, pattern
 from vertebra.core.mlir import arith, ir, memref
 from vertebra.dialects import tt, xsmt
 from vertebra.dialects.constants import constant_of
+from vertebra.dialects.tt_types import PaddingOption
 from vertebra.lowering.tt_to_linalg import build
 
 
@@ -43,26 +44,21 @@ def buffer_tensor_view_to_make_tensor_ptr(op):
 def subview_pack_to_make_tensor_ptr(op):
     """The same memory with four strides: rows and columns of tiles, then rows and columns inside of one.
 
-    Raises CompileError where the tensor has a part of a tile, or its sizes are not known.
+    Raises CompileError where the tensor has a part of a tile; the launch fails where only then its sizes
+    are known.  What the view may have beyond the tensor is neither read nor written.
     """
     made, offsets = _origin(op, op.src)
     packed, sizes = list(op.packed_size), [constant_of(n) for n in made.shape]
-    for d, (size, tile) in enumerate(zip(sizes, packed, strict=True)):
-        if size is None or size % tile:
-            known = "not known when compiling" if size is None else f"{size}, no multiple of {tile}"
-            raise CompileError(
-                f"xsmt.subview_pack: the tensor's size in dimension {d} is {known}",
-                at=op,
-                fix="load the block and view what was loaded, which is padded",
-            )
-    shape = [_i64(n // p) for n, p in zip(sizes, packed, strict=True)]
+    shape = [_tiles_along(op, made, d) for d in range(2)]
+    if not all(n is not None and s <= n for s, n in zip(op.shape, sizes, strict=True)):
+        _check_accesses(op.result)
     strides = [arith.MulIOp(s, _i64(p)).result for s, p in zip(made.strides, packed, strict=True)]
     moved = [arith.AddIOp(a, b).result for a, b in zip(offsets, op.offsets, strict=True)]
     return tt.MakeTensorPtrOp(
         made.base,
         [*shape, *map(_i64, packed)],
         [*strides, *made.strides],
-        [*_in_tiles(moved, packed), _i32(0), _i32(0)],
+        [*_in_tiles(op, moved, packed), _i32(0), _i32(0)],
         [3, 2, 1, 0],
         op.result.type,
     ).result
@@ -72,7 +68,7 @@ def subview_pack_to_make_tensor_ptr(op):
 def subview_to_make_tensor_ptr(op):
     """The same tensor from other tiles on."""
     made, offsets = _origin(op, op.src)
-    moved = _in_tiles(op.offsets, list(op.src.type.pointee.shape)[2:])
+    moved = _in_tiles(op, op.offsets, list(op.src.type.pointee.shape)[2:])
     start = [arith.AddIOp(a, b).result for a, b in zip(offsets, moved, strict=False)]
     return tt.MakeTensorPtrOp(
         made.base,
@@ -82,6 +78,42 @@ def subview_to_make_tensor_ptr(op):
         made.order,
         op.result.type,
     ).result
+
+
+def _tiles_along(op, made, d: int) -> ir.Value:
+    """How many tiles the tensor of a block pointer has in dimension d, as an i64."""
+    tile, size = list(op.packed_size)[d], constant_of(made.shape[d])
+    if size is None:
+        left = arith.RemSIOp(made.shape[d], _i64(tile)).result
+        whole = arith.CmpIOp(arith.CmpIPredicate.eq, left, _i64(0)).result
+        tt.AssertOp(
+            whole,
+            f"xsmt.subview_pack: the tensor's size in dimension {d} is no multiple of {tile}; load the block"
+            " and view what was loaded, which is padded",
+        )
+        return arith.DivSIOp(made.shape[d], _i64(tile)).result
+    if size % tile:
+        below, above = size // tile * tile, -(-size // tile) * tile
+        raise CompileError(
+            f"xsmt.subview_pack: the tensor's size in dimension {d} is {size}, no multiple of {tile};"
+            f" {f'{below} and {above}' if below else above} are",
+            at=op,
+            fix="load the block and view what was loaded, which is padded",
+        )
+    return _i64(size // tile)
+
+
+def _check_accesses(pointer: ir.Value) -> None:
+    """Lets loads and stores of a packed block, and of its parts, stop at the tensor's ends."""
+    for use in pointer.uses:
+        op = use.owner.operation
+        if op.name in ("tt.load", "tt.store") and use.operand_number == 0:
+            checked = {*op.opview.boundaryCheck, 0, 1}
+            op.attributes["boundaryCheck"] = ir.DenseI32ArrayAttr.get(sorted(checked))
+            if op.name == "tt.load" and op.opview.padding is None:
+                op.attributes["padding"] = PaddingOption.of("zero")
+        elif op.name in ("tt.advance", "xsmt.subview"):
+            _check_accesses(op.results[0])
 
 
 def _origin(op, value: ir.Value) -> tuple[tt.MakeTensorPtrOp, list[ir.Value]]:
@@ -154,9 +186,30 @@ def _turns(loop: ir.Operation) -> ir.Value:
     return kind(i32, turns).result
 
 
-def _in_tiles(offsets, packed: list[int]) -> list[ir.Value]:
-    """Offsets of elements, which are multiples of the tile, as offsets of tiles."""
+def _in_tiles(op, offsets, packed: list[int]) -> list[ir.Value]:
+    """Offsets of elements as offsets of tiles; the launch fails for one that is no multiple of its tile."""
+    for d, (offset, tile) in enumerate(zip(offsets, packed, strict=True)):
+        if not _is_multiple(offset, tile):
+            left = arith.RemSIOp(offset, _i32(tile)).result
+            tt.AssertOp(
+                arith.CmpIOp(arith.CmpIPredicate.eq, left, _i32(0)).result,
+                f"{op.operation.name}: the offset in dimension {d} is inside of a tile of {tile};"
+                f" use a multiple of {tile}",
+            )
     return [arith.DivSIOp(o, _i32(p)).result for o, p in zip(offsets, packed, strict=True)]
+
+
+def _is_multiple(value: ir.Value, tile: int) -> bool:
+    """Whether `value` is known to be a multiple of `tile`."""
+    known = constant_of(value)
+    if known is not None or tile == 1:
+        return tile == 1 or known % tile == 0
+    if isinstance(value.owner, ir.Block):
+        return False
+    name, operands = value.owner.operation.name, list(value.owner.operation.operands)
+    if name == "arith.muli":
+        return any(_is_multiple(v, tile) for v in operands)
+    return name in ("arith.addi", "arith.subi") and all(_is_multiple(v, tile) for v in operands)
 
 
 @pattern(xsmt.AnnotationOp)
@@ -191,6 +244,25 @@ def _block_pointer(first: ir.Value, type: ir.Type) -> ir.Value:
     ).result
 
 
+def _buffers_to_pointers(module) -> None:
+    """Gives every value of type !xsmt.buffer the type of a pointer."""
+
+    def convert(value) -> None:
+        if isinstance(value.type, xsmt.BufferType):
+            value.set_type(ir.Type.parse(f"!tt.ptr<{value.type.pointee}>"))
+
+    def visit(op):
+        for result in op.results:
+            convert(result)
+        for region in op.regions:
+            for block in region.blocks:
+                for argument in block.arguments:
+                    convert(argument)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+
+
 def _i32(value: int) -> ir.Value:
     return build.constant(build.integer(32), value)
 
@@ -212,4 +284,5 @@ PATTERNS = (
 
 def lower_pointers(module, core=None, options=None) -> None:
     """Replaces the operations on pointers by those of tt, and drops hints."""
+    _buffers_to_pointers(module)
     apply(module.operation, PATTERNS)

@@ -2,4 +2,4 @@
 
 
 def pytest_addoption(parser):
-    parser.addoption("--core", action="append", dest="core", help="test this core only (repeatable)")
+    parser.addoption("--core", action="append", dest="vertebra_core", help="short for --vertebra-core")

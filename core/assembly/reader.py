@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from vertebra.core import hooks
 from vertebra.core.assembly import function, text
 from vertebra.core.assembly.format import form_of, result_count, segments
 from vertebra.core.dialect import LOADED
@@ -112,7 +113,10 @@ class Reader:
         return name not in self.ops and source.startswith("}", end)
 
     def _similar(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.ops, n=3, cutoff=0.5)
+        near, dialect = difflib.get_close_matches(name, self.ops, n=3, cutoff=0.5), name.partition(".")[0]
+        if dialect not in hooks.dialects() and not any(n.startswith(f"{dialect}.") for n in near):
+            # Another plugin's dialect is built on it, and has loaded a part of it.
+            return f"install the plugin {dialect}; `vertebra plugins` lists the installed ones"
         return (
             f"did you mean {' or '.join(near)}?" if near else f"known dialects: {', '.join(self.namespaces)}"
         )

@@ -1,5 +1,14 @@
 """The subcommands that need no plugin to be there."""
 
-from vertebra.core.commands import cores, layout, opt, passes, plugins, tiles
+from vertebra.core.commands import cores, layout, new_core, opt, passes, plugins, profile, tiles
 
-COMMANDS = (opt.COMMAND, cores.COMMAND, plugins.COMMAND, passes.COMMAND, tiles.COMMAND, layout.COMMAND)
+COMMANDS = (
+    opt.COMMAND,
+    cores.COMMAND,
+    plugins.COMMAND,
+    passes.COMMAND,
+    tiles.COMMAND,
+    layout.COMMAND,
+    profile.COMMAND,
+    new_core.COMMAND,
+)

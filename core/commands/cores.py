@@ -31,6 +31,8 @@ def _run(args) -> None:
         name, *rest = describe(core)
         rows.append((f"{'*' if core == current else ' '} {name}", *rest))
     print_table(("  core", "arch id", "isa", "vlen", "target", "runs on"), rows)
+    for claim in hooks.cores().claims.values():
+        print(claim)
 
 
 COMMAND = Command(

@@ -24,6 +24,7 @@ def _configure(parser) -> None:
     )
     parser.add_argument("--time", action="store_true", help="print what each pass took, to standard error")
     parser.add_argument("--fast-math", action="store_true", help="looser bounds for math functions")
+    parser.add_argument("--bounds-check", action="store_true", help="check every load and store at run time")
     parser.add_argument("-o", dest="output", metavar="FILE", help="write here instead of standard output")
 
 
@@ -33,7 +34,7 @@ def _run(args) -> None:
     if args.file in (args.passes or ()):
         raise ConfigError("the file comes before --pass, or after --")
     core = select.find_core(args.core) if args.core else select.current_core()
-    options = pipeline.Options(fast_math=args.fast_math)
+    options = pipeline.Options(fast_math=args.fast_math, bounds_check=args.bounds_check)
     observe = _report if args.time else None
     text = read_text(args.file)
     if args.passes:

@@ -54,17 +54,22 @@ def _run(args) -> None:
     from vertebra.core import hooks, select
 
     if args.core:
-        _answers(select.find_core(args.core))
+        print_table(("what", "which", "plugin"), answers(select.find_core(args.core)))
         return
     versions = _versions()
     names = sorted(name for name, module in hooks.plugins().manager.list_name_plugin() if module)
     rows = [(name, versions.get(name, "?"), contributions(name)) for name in names]
-    rows += [(b.name, versions.get(b.name, "?"), f"broken: {b.reason}") for b in hooks.plugins().broken]
+    rows += [
+        (b.name, versions.get(b.name, "?"), " ".join(f"broken: {b.reason}".split()))
+        for b in hooks.plugins().broken
+    ]
     print_table(("plugin", "from", "gives"), rows)
+    for claim in hooks.claims():
+        print(claim)
 
 
-def _answers(core) -> None:
-    """Who serves `core`, and what the others say."""
+def answers(core) -> list[tuple[str, str, str]]:
+    """(what, which, plugin): who serves `core`, and what the others say."""
     from vertebra.core import hooks, pipeline
     from vertebra.core.commands.cores import runtime_of
 
@@ -89,7 +94,7 @@ def _answers(core) -> None:
             rows.append(
                 ("runtime not used", f"{name}: {' '.join(reason.split())}", owner["vertebra_runtimes", name])
             )
-    print_table(("what", "which", "plugin"), rows)
+    return rows
 
 
 def _chain(name: str) -> list:

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "record.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -355,6 +356,7 @@ int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scrat
   finish(&job);
   free(memory);
   vertebra_free_shared(&stream);
+  vertebra_tell_records();
   int error = atomic_load(&stream.error);
   if (error == VERTEBRA_FAILED)
     memcpy(failure, stream.failure, sizeof failure);

@@ -18,6 +18,14 @@ void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t e
 /* Ends the launch, which returns VERTEBRA_FAILED.  Does not return.  message: lives as long as the kernel. */
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
 
+/* Fails for an access that is out of bounds.  what: the access.  The tensor has the elements first to end - 1. */
+void vertebra_out_of_bounds(const char *what, int64_t element, int64_t first, int64_t end, int32_t x, int32_t y,
+                            int32_t z);
+
+/* Program (x, y, z) enters (start = 1) or leaves the scope `name` of a profiler.  The name lives as long as
+ * the kernel. */
+void vertebra_record(const char *name, int32_t start, int32_t x, int32_t y, int32_t z);
+
 /* How many threads run the calling program: 1, or more where the launch has more threads than programs. */
 int32_t vertebra_stream_threads(void);
 

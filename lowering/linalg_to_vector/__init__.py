@@ -15,6 +15,7 @@ from vertebra.lowering.linalg_to_vector.contract import contract
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, materialise
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
+from vertebra.lowering.linalg_to_vector.panel_form_products import product_of_form
 from vertebra.lowering.linalg_to_vector.panels import Engine, product
 from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_simple_reduce, is_tensor
 from vertebra.lowering.linalg_to_vector.reduce import reduce
@@ -70,7 +71,13 @@ def _erase(plan: Plan, op) -> None:
 
 def _lower(scope: Scope, op) -> None:
     plan, name = scope.plan, op.name
-    if plan.inlines(op):
+    if scope.engine and scope.engine.replaces(op):
+        return
+    if scope.engine and (form := scope.engine.form(op)):
+        _replace([form.result], [product_of_form(scope, form)])
+        for each in reversed(form.operations):
+            each.erase()
+    elif plan.inlines(op):
         buffered = [r for r in op.results if r in plan.materialised]
         if buffered:
             _replace(buffered, materialise(scope, buffered))

@@ -195,7 +195,7 @@ def _merged(tensor, idx: list[Chunk]):
         groups[-1].append(d)
         if not isinstance(i, Merged) and d + 1 < len(idx):
             groups.append([])
-    return _collapse(tensor, groups), [idx[group[-1]] for group in groups]
+    return joined(tensor, groups), [idx[group[-1]] for group in groups]
 
 
 def collapse(tensor, keep: int):
@@ -203,10 +203,11 @@ def collapse(tensor, keep: int):
     rank = tensor.type.rank
     if rank == keep + 1:
         return tensor
-    return _collapse(tensor, [[d] for d in range(keep)] + [list(range(keep, rank))])
+    return joined(tensor, [[d] for d in range(keep)] + [list(range(keep, rank))])
 
 
-def _collapse(tensor, groups: list[list[int]]):
+def joined(tensor, groups: list[list[int]]):
+    """`tensor` with the dimensions of each group as one."""
     shape = shape_of(tensor)
     sizes = [math.prod(shape[d] for d in group) for group in groups]
     result = ir.RankedTensorType.get(sizes, tensor.type.element_type)

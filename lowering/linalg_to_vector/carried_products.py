@@ -31,15 +31,26 @@ class Carried:
         return self.loop.results[self.number]
 
 
-def carried_sums(op, alike: Callable) -> Carried | None:
-    """The loops round which the sums of linalg.matmul `op` travel; None where they do anything else there.
+@attrs.frozen
+class Link:
+    """Something that adds to sums.
 
-    Several products may add to them one after the other: those that are alike(op, other).
+    owner: the last of its operations.  start, result: the sums before and after.
     """
-    if op.name != PRODUCT:
-        return None
-    block, found = op.block, None
-    start, end = _first(op, alike), _last(op, alike)
+
+    owner: object
+    start: object
+    result: object
+
+
+def carried_sums(link: Link, links: list[Link], alike: Callable) -> Carried | None:
+    """The loops round which the sums of `link` travel; None where they do anything else there.
+
+    Several links may add to them one after the other: those that are alike(link, other).
+    """
+    block, found = link.owner.block, None
+    near = [other for other in links if other.owner.block == block and alike(link, other)]
+    start, end = _first(link, near), _last(link, near)
     while True:
         loop_op = block.owner
         if loop_op is None or loop_op.name != "scf.for" or not _is_argument(start, block):
@@ -58,27 +69,21 @@ def carried_sums(op, alike: Callable) -> Carried | None:
     return attrs.evolve(found, zero=is_zero(start)) if found else None
 
 
-def _first(op, alike: Callable):
-    """What the first of the products that add to the sums of `op` starts from."""
-    start = op.operands[2]
-    while (maker := producer(start)) is not None and maker.name == PRODUCT:
-        maker = maker.operation
-        if maker.block != op.block or not alike(op, maker) or len(_live_uses(start)) != 1:
+def _first(link: Link, links: list[Link]):
+    """What the first of the links that add to the sums of `link` starts from."""
+    start = link.start
+    while before := [x for x in links if x.result == start]:
+        if len(_live_uses(start)) != 1:
             break
-        start = maker.operands[2]
+        start = before[0].start
     return start
 
 
-def _last(op, alike: Callable):
-    """The sums after the last of the products that add to those of `op`."""
-    end = op.results[0]
-    while len(uses := _live_uses(end)) == 1:
-        user = uses[0].owner.operation
-        if user.name != PRODUCT or uses[0].operand_number != 2 or user.block != op.block:
-            break
-        if not alike(op, user):
-            break
-        end = user.results[0]
+def _last(link: Link, links: list[Link]):
+    """The sums after the last of the links that add to those of `link`."""
+    end = link.result
+    while len(_live_uses(end)) == 1 and (after := [x for x in links if x.start == end]):
+        end = after[0].result
     return end
 
 

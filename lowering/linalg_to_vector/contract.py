@@ -10,7 +10,7 @@ from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
-from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform
 from vertebra.lowering.linalg_to_vector.loops import loop, nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part, computing_type, parts
 from vertebra.lowering.linalg_to_vector.packed_rows import Rows, form_of_rows, pack_rows
@@ -21,11 +21,14 @@ from vertebra.lowering.linalg_to_vector.packing import (
     in_memory,
     joined,
     pack_columns,
+    raised,
     signed,
     widen,
 )
 from vertebra.lowering.linalg_to_vector.plan import block_of, producer
+from vertebra.lowering.linalg_to_vector.rows_in_place import RowsInPlace, kernel_in_place, rows_in_place
 from vertebra.lowering.linalg_to_vector.sums import Goal, Start, either, goal_of, start_of
+from vertebra.lowering.linalg_to_vector.tile_sums import added, converted, keep_order, less
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 
 _CHAINS = 4  # of sums that do not wait for each other: they take a few cycles
@@ -55,10 +58,15 @@ def contract(scope: Scope, op):
     packed: dict = {}
     products = []
     for part in shares:
-        form = form_of_rows(scope, part, k)
-        if form not in packed:
+        plain = kernel_in_place(scope, a, part, unsigned)
+        if plain is not None:
+            part = attrs.evolve(part, kernel=plain)
+        form = plain.name if plain is not None else form_of_rows(scope, part, k)
+        if form not in packed and plain is not None:
+            packed[form] = rows_in_place(scope, a, plain, ends[1])
+        elif form not in packed:
             packed[form] = pack_rows(scope, a, part, unsigned)
-        wide = widen(b, element_named(part.kernel.b), unsigned)
+        wide = raised(widen(b, element_named(part.kernel.b), unsigned), part.kernel.b_offset)
         products.append((part, packed[form], wide))
     in_place = _is_ours(scope, acc, op)
     into = acc if in_place else empty(shape_of(acc), acc.type.element_type)
@@ -102,7 +110,7 @@ class _Product:
     scope: Scope
     prefix: list
     part: Part
-    rows: Rows
+    rows: Rows | RowsInPlace
     b: object
     panels: Panels | None
     acc: object
@@ -114,6 +122,8 @@ class _Product:
     def emit(self, m: int, carried: list) -> list:
         base = self.scope.builder(1)
         height = self.part.kernel.shape[0]
+        if isinstance(self.rows, RowsInPlace):
+            return self._row_by_row(m, carried)
 
         def strip(j: Uniform, inner: list) -> list:
             corrections = self._corrections(j)
@@ -130,18 +140,38 @@ class _Product:
 
         return loop(base, self.part.start, self.part.stop, self.part.columns, carried, strip)
 
+    def _row_by_row(self, m: int, carried: list) -> list:
+        """Rows outermost: those of A stay near while B passes by, and sums go row by row."""
+        base, part = self.scope.builder(1), self.part
+        turns = (part.stop - part.start) // part.columns
+        for top, bottom, rows in balanced(m, part.rows):
+
+            def strip(i: Uniform, inner: list, rows=rows) -> list:
+                def tile(t: Uniform, held: list) -> list:
+                    self.rows.fetch(base, base.add(i, base.const(rows)), rows, t, turns)
+                    j = base.add(base.mul(t, base.const(part.columns)), base.const(part.start))
+                    return self._tile(rows, i, j, [], held)
+
+                self.rows.take_up(base, i, rows)
+                return loop(base, 0, turns, 1, inner, tile)
+
+            carried = loop(base, top, bottom, rows, carried, strip)
+        return carried
+
     def _tile(self, rows: int, i: Uniform, j: Uniform, corrections: list, carried: list) -> list:
         (out,) = carried
+        base = self.scope.builder(1)
         ev = self.scope.evaluator(self.part.kernel.shape[1])
         ev.instead = {self.acc: out} if self.in_place else {}
         places = [(r, v) for r in range(rows) for v in range(self.part.vectors)]
         sums = self._starts(ev, i, j, places)
         if corrections:
-            sums = [
-                create("arith.subi", start.type, [start, corrections[v]])
-                for start, (_, v) in zip(sums, places, strict=True)
-            ]
-        sums = self._over_k(ev, sums, lambda q, t, p, s: self._step(ev, rows, i, j, (q, t, p), s))
+            sums = less(sums, [corrections[v] for _, v in places])
+        if self.part.kernel.b_offset:
+            rise = [self.rows.excess(base, r, sums[0].type) for r in range(rows)]
+            sums = less(sums, [rise[r] for r, _ in places])
+        tile = self.rows.tile(base, self.prefix, i, rows)
+        sums = self._over_k(ev, sums, lambda q, t, p, s: self._step(ev, tile, j, (q, t, p), s))
 
         def keep() -> list:
             kept = out
@@ -174,7 +204,7 @@ class _Product:
             def turn(p: Uniform, inner: list) -> list:
                 for u in range(unroll):
                     if u and self.scope.unit.group > 1:
-                        _keep_order()
+                        keep_order()
                     at = b.add(p, b.const(u))
                     inner = step(q, at, b.add(ahead, at), inner)
                 return inner
@@ -183,14 +213,11 @@ class _Product:
 
         return loop(b, 0, self.rows.depth // self.rows.chunk, 1, sums, piece)
 
-    def _step(self, ev: Evaluator, rows: int, i: Uniform, j: Uniform, at: tuple, sums: list) -> list:
+    def _step(self, ev: Evaluator, tile, j: Uniform, at: tuple, sums: list) -> list:
         inner = ev.child()
-        b, height = inner.b, self.part.kernel.shape[0]
         piece, step, p = at
         columns = [self._columns(inner, j, p, v) for v in range(self.part.vectors)]
-        factors = [
-            self.rows.read(b, self.prefix, b.add(i, b.const(r * height)), piece, step) for r in range(rows)
-        ]
+        factors = tile.read(inner.b, piece, step)
         rest = iter(sums)
         return [self.part.kernel.emit(x, y, next(rest)) for x in factors for y in columns]
 
@@ -220,7 +247,7 @@ class _Product:
             return carried[vectors:] + found
 
         sums = self._over_k(ev, [zero] * (_CHAINS * vectors), step)
-        return [_added(sums[v::vectors]) for v in range(vectors)]
+        return [added(sums[v::vectors]) for v in range(vectors)]
 
     # -- sums between registers and memory
 
@@ -253,7 +280,7 @@ class _Product:
         rows = []
         for place in self._places(ev, i, j, row, vector):
             chunk = ev.at(self.acc, place)
-            chunk = chunk if chunk.type == self.type else _convert(ev, chunk, self.type)
+            chunk = converted(ev, chunk, self.type)
             rows.append(ev.b.scalar(chunk) if ev.b.width == 1 else ev.b.vector(chunk))
         return joined(rows)
 
@@ -264,36 +291,5 @@ class _Product:
         found = []
         for place, part in zip(places, cut(value, len(places)), strict=True):
             chunk = Lanes(part) if isinstance(part.type, ir.VectorType) else Uniform(part)
-            found.append((place, chunk if chunk.type == element else _convert(ev, chunk, element)))
+            found.append((place, converted(ev, chunk, element)))
         return found
-
-
-def _added(values: list):
-    total, *rest = values
-    for value in rest:
-        total = create("arith.addi", total.type, [total, value])
-    return total
-
-
-def _keep_order() -> None:
-    """No load moves up across this, which costs no instruction.
-
-    With few, long registers, all of which the sums and one row of B take, LLVM's scheduler would
-    otherwise load several rows of B at once and spill sums for it.
-    """
-    acquire_release = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 6)
-    fence = {"ordering": acquire_release, "syncscope": ir.StringAttr.get("singlethread")}
-    ir.Operation.create("llvm.fence", [], [], fence)
-
-
-def _convert(ev: Evaluator, chunk: Chunk, type) -> Chunk:
-    """To a wider or a narrower type of the same kind."""
-    b = ev.b
-    wider = type.width > chunk.type.width
-    if isinstance(type, ir.FloatType):
-        name = "arith.extf" if wider else "arith.truncf"
-    else:
-        name = "arith.extsi" if wider else "arith.trunci"
-    if isinstance(chunk, Uniform):
-        return Uniform(create(name, type, [b.scalar(chunk)]))
-    return Lanes(create(name, b.vector_type(type), [b.vector(chunk)]))

@@ -11,6 +11,7 @@ from vertebra.lowering.linalg_to_vector.access import (
     Memory,
     Strided,
     in_bounds,
+    joined,
     mixed,
     shape_of,
     uniform,
@@ -165,12 +166,24 @@ class Evaluator:
 
     def _tensor_collapse_shape(self, op, value, idx) -> Chunk:
         shape = shape_of(op.operands[0])
+        if self._in_memory(op.operands[0]) and any(isinstance(i, Affine) and not i.contiguous for i in idx):
+            return self._read_collapsed(op, idx)
         source: list = [self.b.const(0)] * len(shape)
         for at, group in zip(idx, op.attributes["reassociation"], strict=True):
             dims = [int(d) for d in group]
             for d, i in zip(dims, self._split(at, [shape[d] for d in dims]), strict=True):
                 source[d] = i
         return self.at(op.operands[0], source)
+
+    def _in_memory(self, value) -> bool:
+        op = producer(value)
+        return value in self.instead or op is None or not self.plan.inlines(op)
+
+    def _read_collapsed(self, op, idx: list[Chunk]) -> Chunk:
+        """Evenly spaced elements stay so in a view: their indices need no division."""
+        source = self.instead.get(op.operands[0], op.operands[0])
+        groups = [[int(d) for d in group] for group in op.attributes["reassociation"]]
+        return self.memory.read(joined(source, groups), idx)
 
     def _split(self, at: Chunk, sizes: list[int]) -> list[Chunk]:
         """The indices, one per size, of row-major position `at`."""

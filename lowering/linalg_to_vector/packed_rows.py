@@ -6,15 +6,14 @@ to whole steps is filled with zeros.
 
 import attrs
 
-from vertebra.core.mlir import ir
 from vertebra.core.target import MicroKernel
 from vertebra.lowering.linalg_to_vector.access import Memory, shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, limits_of, materialise, vector_nest
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
-from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
+from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform
 from vertebra.lowering.linalg_to_vector.loops import nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part
-from vertebra.lowering.linalg_to_vector.packing import element_named, in_memory, signed, steps_of, widen
+from vertebra.lowering.linalg_to_vector.packing import element_named, in_memory, raised, steps_of, widen
 
 
 @attrs.frozen
@@ -32,6 +31,10 @@ class Rows:
     chunk: int
     flat: bool
 
+    def tile(self, b: Builder, prefix: list[Chunk], first: Uniform, rows: int) -> "_Tile":
+        """The m x k tiles that start at row `first`, `rows` of them."""
+        return _Tile(self, prefix, first, rows)
+
     def read(self, builder: Builder, prefix: list[Chunk], row: Uniform, piece: Uniform, step: Uniform):
         """The m x k elements of `row` at `step` of `piece`: a vector, or a scalar where it is one."""
         m, _, k = self.kernel.shape
@@ -48,6 +51,20 @@ class Rows:
         return b.vector(Memory(b).read(self.tensor, at))
 
 
+@attrs.frozen
+class _Tile:
+    whole: Rows
+    prefix: list
+    first: Uniform
+    rows: int
+
+    def read(self, b: Builder, piece: Uniform, step: Uniform) -> list:
+        """The m x k elements of every one at `step` of `piece`."""
+        height = self.whole.kernel.shape[0]
+        tops = [b.add(self.first, b.const(r * height)) for r in range(self.rows)]
+        return [self.whole.read(b, self.prefix, top, piece, step) for top in tops]
+
+
 def form_of_rows(scope: Scope, part: Part, total: int) -> tuple:
     """Equal for parts that can share one packed A, whose rows have `total` elements."""
     kernel = part.kernel
@@ -62,10 +79,7 @@ def pack_rows(scope: Scope, value, part: Part, unsigned: bool) -> Rows:
     m, _, k = kernel.shape
     type = element_named(kernel.a)
     wide = widen(value, type, unsigned)
-    if kernel.a_offset:
-        splat = ir.IntegerAttr.get(type, signed(kernel.a_offset, type))
-        attributes = {"value": ir.DenseElementsAttr.get_splat(wide.type, splat)}
-        wide = create("arith.addi", wide.type, [wide, create("arith.constant", wide.type, [], attributes)])
+    wide = raised(wide, kernel.a_offset)
     depth = steps_of(total, k) * k
     chunk = _chunk(scope.unit.reach, part, total)
     if m == 1 and depth == total == chunk:

@@ -37,6 +37,15 @@ def widen(value, type, unsigned: bool = False):
     return create("arith.extui" if unsigned else "arith.extsi", result, [value])
 
 
+def raised(value, offset: int):
+    """`value`, a tensor, with `offset` added to every element, modulo the range of its type."""
+    if not offset:
+        return value
+    splat = ir.IntegerAttr.get(value.type.element_type, signed(offset, value.type.element_type))
+    attributes = {"value": ir.DenseElementsAttr.get_splat(value.type, splat)}
+    return create("arith.addi", value.type, [value, create("arith.constant", value.type, [], attributes)])
+
+
 def in_memory(scope: Scope, value) -> bool:
     op = producer(value)
     return op is None or not scope.plan.inlines(op)

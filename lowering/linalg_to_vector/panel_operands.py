@@ -2,6 +2,8 @@
 
 import attrs
 
+from vertebra.core.layout import Layout
+from vertebra.core.layout import panels as panel_layouts
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector import panel_buffers
 from vertebra.lowering.linalg_to_vector.access import shape_of
@@ -10,6 +12,7 @@ from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, c
 from vertebra.lowering.linalg_to_vector.loops import loop, pieces, whole_chunks
 from vertebra.lowering.linalg_to_vector.panel_vectors import (
     as_integers,
+    as_vector,
     halved,
     interleaved,
     nibbles,
@@ -56,6 +59,15 @@ class Side:
     def steps(self) -> int:
         return -(-self.depth // self.k)
 
+    @property
+    def tile_bytes(self) -> int:
+        """Of all steps of one tile along M or N."""
+        return self.layout(1).size * self.bits // 8
+
+    def layout(self, tiles: int) -> Layout:
+        """A panel of `tiles` tiles: (along M or N, along K) -> element."""
+        return panel_layouts.factor((self.tile, self.k), tiles, self.steps)
+
     def index(self, along, k) -> list:
         return [*self.prefix, along, k] if self.outer == -2 else [*self.prefix, k, along]
 
@@ -67,27 +79,77 @@ class Panels:
     buffer: object
     bytes_per_tile: int
 
-    def address(self, b: Builder, first: Uniform):
-        """Of the panel whose first tile is `first`."""
+    def operand(self, b: Builder, first: Uniform):
+        """The address of the panel whose first tile is `first`."""
         return panel_buffers.address(b, self.buffer, b.mul(first, b.const(self.bytes_per_tile)))
 
 
-def pack(side: Side) -> Panels:
-    """Fills panels at the insertion point."""
-    per_tile = side.steps * side.tile * side.k * side.bits // 8
-    buffer = panel_buffers.bytes_of(per_tile * side.runs[-1][1])
+def pack(side: Side, slack: int = 0, fill=None) -> Panels:
+    """Fills panels at the insertion point.  slack: bytes behind them that may be read.
+
+    fill: (side, buffer) -> whether it has filled them, tried first.
+    """
+    buffer = panel_buffers.bytes_of(side.tile_bytes * side.runs[-1][1] + slack)
     if side.size % side.tile or side.depth % side.k:
         panel_buffers.clear(side.scope, buffer)
+    _fill(side, buffer, fill)
+    return Panels(buffer, side.tile_bytes)
+
+
+def pack_window(side: Side, last, extra: int) -> Panels:
+    """One panel of A, a tile longer than it is: behind its rows come the `extra` last rows of `last`.
+
+    The address of a tile is that of its first step.
+    """
+    tiles = -(-side.size // side.tile) + 1
+    side = attrs.evolve(side, runs=[(0, tiles, tiles)])
+    tile = side.tile * side.k * side.bits // 8
+    buffer = panel_buffers.bytes_of(tile * tiles * side.steps)
+    panel_buffers.clear(side.scope, buffer)
+    _fill(side, buffer)
+    below = attrs.evolve(side, value=last)
+
+    def rows() -> None:
+        _Packing(below, buffer, None, None).last_rows(extra)
+
+    if extra:
+        whole_or_masked(side.scope, last, rows)
+    return Panels(buffer, tile)
+
+
+def pack_row(scope: Scope, value, tile: int, slack: int) -> Panels:
+    """The first row of a matrix, in whole tiles of `tile` columns.  slack: bytes that may be read behind."""
+    element = value.type.element_type
+    size = shape_of(value)[-1]
+    per_tile = tile * element.width // 8
+    buffer = panel_buffers.bytes_of(-(-size // tile) * per_tile + slack)
+    panel_buffers.clear(scope, buffer)
+    for start, stop, lanes in pieces(size, scope.unit.lanes(element.width)):
+        b = scope.builder(lanes)
+        memory = panel_buffers.view(b, buffer, element)
+
+        def turn(at: Uniform, _carried: list, b=b, lanes=lanes, memory=memory) -> list:
+            ev = scope.evaluator(lanes)
+            last = at if lanes == 1 else Affine(at, ev.b.const(1))
+            panel_buffers.store(ev.b, as_vector(ev.b, ev.at(value, [ev.b.const(0), last])), memory, at)
+            return []
+
+        loop(b, start, stop, lanes, [], turn)
+    return Panels(buffer, per_tile)
+
+
+def _fill(side: Side, buffer, other_way=None) -> None:
     rank = side.value.type.rank
     dims = [rank + side.outer, rank - 3 - side.outer]
     across = running_dimension(side.scope.plan, side.value) == dims[0]
 
     def fill() -> None:
+        if other_way is not None and other_way(side, buffer):
+            return
         packing = _Packing(side, buffer, *limits_of(side.scope, [side.value], dims))
         packing.across() if across else packing.along()
 
     whole_or_masked(side.scope, side.value, fill)
-    return Panels(buffer, per_tile)
 
 
 @attrs.frozen
@@ -145,8 +207,8 @@ class _Packing:
     def _place(self, b: Builder, panel: _Panel, step: Uniform, along: Uniform) -> Uniform:
         """Rows of k elements in front of the one at `along` in the panel, in `step`."""
         side = self.side
-        at = b.mul(panel.first, b.const(side.steps * side.tile))
-        at = b.add(at, b.mul(step, b.const(panel.tiles * side.tile)))
+        at = b.mul(panel.first, b.const(side.layout(1).size // side.k))
+        at = b.add(at, b.mul(step, b.const(side.layout(panel.tiles)(0, side.k) // side.k)))
         return b.add(at, along)
 
     # -- sources that run along K
@@ -169,6 +231,15 @@ class _Packing:
             loop(b, 0, p.inside, 1, [], row)
 
         self._panels(panel)
+
+    def last_rows(self, count: int) -> None:
+        """Puts the last rows of the source behind all of them, `count` rows further down than they are."""
+        side, b = self.side, self.side.scope.builder(1)
+        (_, _, tiles), width = side.runs[0], max(side.k, side.scope.unit.lanes(side.bits))
+        panel = _Panel(b.const(0), tiles, side.size, None)
+        for row in range(side.size, side.size + count):
+            for start, stop, lanes in pieces(side.depth, width):
+                self._along_row(panel, b.const(row), b.const(row - count), start, stop, lanes)
 
     def _along_row(self, panel: _Panel, r: Uniform, at: Uniform, start: int, stop: int, lanes: int) -> None:
         b = self.side.scope.builder(lanes)
@@ -211,6 +282,7 @@ class _Packing:
             return
         word = ir.IntegerType.get_signless(min(_WORD, row_bits))
         parts = row_bits // word.width
+        apart = side.layout(panel.tiles)(0, side.k) * side.bits // word.width  # words from step to step
         count = lanes * bits // word.width
         words = create("vector.bitcast", ir.VectorType.get([count], word), [vector])
         memory = panel_buffers.view(b, self.buffer, word)
@@ -222,7 +294,7 @@ class _Packing:
                     "vector.shuffle", ir.VectorType.get([count // parts], word), [words, words], mask
                 )
             first = b.add(b.mul(at, b.const(parts)), b.const(part))
-            scatter(side.scope.builder(count // parts), mine, memory, first, panel.tiles * side.tile * parts)
+            scatter(side.scope.builder(count // parts), mine, memory, first, apart)
 
     # -- sources that run along M or N
 

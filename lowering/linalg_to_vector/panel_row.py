@@ -5,12 +5,14 @@ import attrs
 from vertebra.core.mlir import ir
 from vertebra.core.target import PanelKernel
 from vertebra.lowering.linalg_to_vector import panel_buffers
-from vertebra.lowering.linalg_to_vector.access import Memory, shape_of, view_of
-from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of, vector_nest
+from vertebra.lowering.linalg_to_vector.access import Memory, shape_of
+from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, pieces
-from vertebra.lowering.linalg_to_vector.panel_sums import as_vector, converted
+from vertebra.lowering.linalg_to_vector.panel_places import copy_into, loaded_view
+from vertebra.lowering.linalg_to_vector.panel_sums import converted
+from vertebra.lowering.linalg_to_vector.panel_vectors import as_vector
 from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
@@ -18,7 +20,13 @@ from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
 
 def takes_row(scope: Scope, kernel: PanelKernel, b, rows: int) -> bool:
     """Whether the product of `rows` rows with `b` is one for the kernel's row loop."""
-    return rows == 1 and kernel.row is not None and running_dimension(scope.plan, b) == b.type.rank - 2
+    if rows != 1 or kernel.row is None:
+        return False
+    if running_dimension(scope.plan, b) == b.type.rank - 2:
+        return True
+    op = producer(b)
+    loaded = op is not None and scope.plan.inlines(op) and scope.plan.load_of(op) is not None
+    return kernel.row.emit_turned is not None and loaded and shape_of(b)[-2] % kernel.row.width == 0
 
 
 class RowSums:
@@ -98,14 +106,18 @@ def _scatter(b: Builder, vector, memory, at) -> None:
 
 @attrs.frozen
 class _Columns:
-    """Where columns are: `memory`, from element `start` on, `stride` elements apart."""
+    """Where columns are: `memory`, from element `start` on, `stride` elements apart.
+
+    turned: they are neighbours, and it is their elements that are `stride` apart.
+    """
 
     memory: object
     start: Uniform
     stride: Uniform
+    turned: bool = False
 
     def address(self, b: Builder, column: Uniform):
-        at = b.add(self.start, b.mul(column, self.stride))
+        at = b.add(self.start, column if self.turned else b.mul(column, self.stride))
         return panel_buffers.address(b, self.memory, b.mul(at, b.const(self._bytes)))
 
     def stride_bytes(self, b: Builder):
@@ -131,9 +143,12 @@ def multiply_row(
 
     def multiply() -> None:
         right = _in_place(scope, job.b, prefix) if depth % row.width == 0 else None
+        emit, most = row.emit, row.columns
+        if right is not None and right.turned:
+            emit, most = row.emit_turned, row.turned_columns
         right = right or _copied(scope, job.b, prefix, -2, steps * row.width)
         stride = right.stride_bytes(b)
-        for start, stop, columns in _runs(sums.n, row.columns):
+        for start, stop, columns in _runs(sums.n, most):
 
             def turn(column: Uniform, _carried: list, columns=columns) -> list:
                 at = [
@@ -142,7 +157,7 @@ def multiply_row(
                     sums.address(b, buffer, column),
                     stride,
                 ]
-                scope.engine.call(job.kernel.mode, row.emit, *at, columns=columns, steps=steps)
+                scope.engine.call(job.kernel.mode, emit, *at, columns=columns, steps=steps)
                 return []
 
             loop(b, start, stop, columns, [], turn)
@@ -158,44 +173,24 @@ def _runs(total: int, most: int) -> list[tuple[int, int, int]]:
 
 def _in_place(scope: Scope, value, prefix: list) -> _Columns | None:
     """The columns of `value`, (..., K, N), in the memory that it is loaded from; None without one."""
+    if (found := loaded_view(scope, value)) is None:
+        return None
+    view, order = found
     b = scope.builder(1)
-    dims = list(range(value.type.rank))  # of what is loaded -> of value
-    op = producer(value)
-    while op is not None and op.name == "linalg.transpose" and scope.plan.inlines(op):
-        value = op.operands[0]
-        permutation = list(op.attributes["permutation"])
-        dims = [dims[permutation.index(d)] for d in range(len(dims))]
-        op = producer(value)
-    if op is None or not scope.plan.inlines(op) or (load := scope.plan.load_of(op)) is None:
-        return None
-    if load.other is not None or (view := view_of(b, load.view)) is None:
-        return None
-    k, n = len(dims) - 2, len(dims) - 1
-    if view.strides[dims.index(k)].const != 1:
+    *_, k, n = order
+    turned = view.strides[k].const != 1
+    if turned and view.strides[n].const != 1:
         return None
     places = [*prefix, b.const(0), b.const(0)]
-    return _Columns(view.base, view.linear(b, [places[d] for d in dims]), view.strides[dims.index(n)])
+    start = view.linear(b, [places[order.index(d)] for d in range(len(order))])
+    return _Columns(view.base, start, view.strides[k if turned else n], turned)
 
 
 def _copied(scope: Scope, value, prefix: list, along: int, depth: int) -> _Columns:
     """A copy of what runs along dimension `along` of `value` at `prefix`, filled up to `depth` with zeros."""
     *_, first, second = shape_of(value)
-    size, count = (second, first) if along == -1 else (first, second)
     element = value.type.element_type
     b = scope.builder(1)
-    buffer = panel_buffers.bytes_of(count * depth * element.width // 8)
-    if depth != size:
-        panel_buffers.clear(scope, buffer)
-    memory = panel_buffers.view(b, buffer, element)
-
-    def body(ev: Evaluator, idx: list, carried: list) -> list:
-        outer, inner = idx
-        vector = as_vector(ev.b, ev.at(value, [*prefix, *(idx if along == -1 else [inner, outer])]))
-        base = inner.base if isinstance(inner, Affine) else inner
-        panel_buffers.store(ev.b, vector, memory, ev.b.add(ev.b.mul(outer, ev.b.const(depth)), base))
-        return carried
-
-    rank = value.type.rank
-    dims = [rank - 2, rank - 1] if along == -1 else [rank - 1, rank - 2]
-    vector_nest(scope, [count, size], scope.width([value]), [], body, limits_of(scope, [value], dims))
-    return _Columns(memory, b.const(0), b.const(depth))
+    buffer = panel_buffers.bytes_of((first if along == -1 else second) * depth * element.width // 8)
+    copy_into(scope, value, prefix, along, buffer, depth)
+    return _Columns(panel_buffers.view(b, buffer, element), b.const(0), b.const(depth))

@@ -1,27 +1,31 @@
 """The sums of a product in panels, tile by tile, as a matrix engine keeps them."""
 
+from vertebra.core.layout import panels as panel_layouts
 from vertebra.core.mlir import ir
 from vertebra.core.target import PanelKernel
-from vertebra.lowering.linalg_to_vector import panel_buffers
+from vertebra.lowering.linalg_to_vector import panel_buffers, panel_moves
 from vertebra.lowering.linalg_to_vector.contract import balanced
 from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, pieces
+from vertebra.lowering.linalg_to_vector.panel_vectors import as_vector
 
 
 class Sums:
     """An m x n matrix of sums.  down, across: the panels along either side, in tiles: (start, stop, size).
 
-    Panels of one row of panels are neighbours, left to right.
+    Panels of one row of panels are neighbours, left to right.  grid: rows and columns of tiles in every
+    panel, where that is settled.
     """
 
-    def __init__(self, scope: Scope, kernel: PanelKernel, m: int, n: int):
+    def __init__(self, scope: Scope, kernel: PanelKernel, m: int, n: int, grid: tuple | None = None):
         self.scope = scope
         self.shape = (m, n)
         self.tile = kernel.tile[:2]
+        self.moves = kernel.moves
         self.type = ir.Type.parse(kernel.acc)
         self.tiles = tuple(-(-size // t) for size, t in zip(self.shape, self.tile, strict=True))
-        rows, columns = kernel.blocking(*self.tiles)
+        rows, columns = grid or kernel.blocking(*self.tiles)
         self.down, self.across = balanced(self.tiles[0], rows), balanced(self.tiles[1], columns)
 
     def allocate(self):
@@ -43,7 +47,11 @@ class Sums:
 
     def _first(self, b: Builder, p: Uniform, rows: int, q: Uniform) -> Uniform:
         """Tiles in front of the panel, `rows` tiles high, whose first tile is (p, q)."""
-        return b.add(b.mul(p, b.const(self.tiles[1])), b.mul(q, b.const(rows)))
+        area = self.tile[0] * self.tile[1]
+        row = panel_layouts.sums(self.tile, (rows, 1), (1, self.tiles[1]))
+        return b.add(
+            b.mul(p, b.const(row.size // rows // area)), b.mul(q, b.const(row(0, self.tile[1]) // area))
+        )
 
     def pack(self, buffer, value, prefix: list) -> None:
         """Fills the panels from tensor `value` at `prefix`; what is outside of it stays undefined."""
@@ -70,11 +78,20 @@ class Sums:
             vector = converted(vector, into.type.element_type)
             panel_buffers.store(b, vector, into, *prefix, row, column)
 
-        self._pieces(piece)
+        whole = None
+        if self.moves is not None and self.moves.untile is not None and into.type.element_type == self.type:
+
+            def whole(at: Uniform, row: Uniform, column: Uniform) -> None:
+                panel_moves.untile(b, self.moves, buffer, at, into, [*prefix, row, column])
+
+        self._pieces(piece, whole)
         return into
 
-    def _pieces(self, body) -> None:
-        """body(place in the panels, row, column, width) for every row of every tile."""
+    def _pieces(self, body, whole=None) -> None:
+        """body(place in the panels, row, column, width) for every row of every tile.
+
+        whole: (place, row, column), for rows of tiles inside the matrix that are as wide as `moves` wants.
+        """
         b = self.scope.builder(1)
         (m, n), (height, width) = self.tile, self.shape
 
@@ -94,15 +111,19 @@ class Sums:
         def across(q: Uniform, columns: int, inside_columns: int) -> None:
             def down(p: Uniform, rows: int, inside_rows: int) -> None:
                 first = self._first(b, p, rows, q)
+                panel = panel_layouts.sums(self.tile, (rows, columns))
 
                 def row_of_tiles(i: Uniform, present: int) -> None:
-                    begin = b.mul(b.add(first, b.mul(i, b.const(columns))), b.const(m * n))
+                    begin = b.add(b.mul(first, b.const(m * n)), b.mul(i, b.const(panel.size // rows)))
                     top = b.mul(b.add(p, i), b.const(m))
                     left = b.mul(q, b.const(n))
+                    if whole and present == m and columns * n == inside_columns == self.moves.columns * n:
+                        whole(begin, top, left)
+                        return
                     for r in range(present):
                         for j in range(-(-inside_columns // n)):
                             for start, _, lanes in _runs(min(n, inside_columns - j * n), n):
-                                at = b.add(begin, b.const((j * m + r) * n + start))
+                                at = b.add(begin, b.const(panel(r, j * n + start)))
                                 body(at, b.add(top, b.const(r)), b.add(left, b.const(j * n + start)), lanes)
 
                 def turn(i: Uniform, _carried: list) -> list:
@@ -125,14 +146,6 @@ def _runs(size: int, width: int) -> list[tuple[int, int, int]]:
         for start, stop, lanes in pieces(size, width)
         for at in range(start, stop, lanes)
     ]
-
-
-def as_vector(b: Builder, chunk):
-    """A vector, of one lane too."""
-    if b.width > 1:
-        return b.vector(chunk)
-    value = b.scalar(chunk)
-    return create("vector.broadcast", ir.VectorType.get([1], value.type), [value])
 
 
 def converted(vector, element):

@@ -8,6 +8,14 @@ from vertebra.lowering.linalg_to_vector.packing import interleaved as shuffled
 _MOST_INTERLEAVED = 8  # vectors, by one operation
 
 
+def as_vector(b: Builder, chunk):
+    """A vector, of one lane too."""
+    if b.width > 1:
+        return b.vector(chunk)
+    value = b.scalar(chunk)
+    return create("vector.broadcast", ir.VectorType.get([1], value.type), [value])
+
+
 def nibbles(low, high):
     """Bytes whose lower halves are the low bits of `low`, and the upper ones those of `high`."""
     type = low.type

@@ -55,6 +55,7 @@ _MATH_COST = 20
 _GATHER_COST = 20
 _WORTH_A_BUFFER = 8  # a store, a load and a loop
 _PIECE = "vertebra.piece"  # marks the operations of a structured load
+PANELS = "vertebra.panels"  # marks a store into a buffer of ours that no load reads
 _SHORTEST_ROW = 4  # of tiles that are worth a loop of their own
 _WORTH_A_ROW = 4  # for an operand that is spread over a dimension
 
@@ -186,7 +187,9 @@ class Plan:
 
     def load_of(self, op) -> "Load | None":
         """The structured load that `op` ends."""
-        return self._loads.get(op.results[0]) if op.name == "bufferization.to_tensor" else None
+        # Another operation may lie where one lay that is gone: pieces are marked.
+        known = op.name == "bufferization.to_tensor" and self.is_piece(op)
+        return self._loads.get(op.results[0]) if known else None
 
     def _is_load(self, value) -> bool:
         op = producer(value)
@@ -332,6 +335,8 @@ class Plan:
 
     def _may_write(self, op) -> bool:
         """Whether `op`, or anything inside it, writes memory that a load may read."""
+        if PANELS in op.attributes:
+            return False
         if op.name in _WRITES and op.name != "memref.copy" and not (op.name == "func.call" and _is_view(op)):
             return True
         return len(op.regions) > 0 and bool(self.names(op) & (_WRITES - {"memref.copy"}))
@@ -369,7 +374,7 @@ class Plan:
         return wrote
 
     def _writes(self, op) -> bool:
-        if self.is_piece(op):
+        if self.is_piece(op) or PANELS in op.attributes:
             return False
         if op.name == "linalg.generic":
             return self.stores(op)
@@ -414,7 +419,8 @@ class Plan:
         if name == "linalg.generic":
             names = self.names(op)
             heavy = sum(cost_of(n) for n in names if n.partition(".")[0] in ("arith", "math"))
-            return heavy + (_GATHER_COST if names & {"memref.load", "tensor.extract"} else 0)
+            gathers = names & {"memref.load", "tensor.extract"} or _divides(op)
+            return heavy + (_GATHER_COST if gathers else 0)
         return cost_of(name)
 
     def _needs_buffer(self, value, block, facts: Facts) -> bool:
@@ -493,6 +499,19 @@ def cost_of(name: str) -> int:
 
 def is_parallel(op) -> bool:
     return all("parallel" in str(kind) for kind in op.attributes["iterator_types"])
+
+
+def _divides(op) -> bool:
+    """Whether a generic finds an operand's element by a division."""
+    divisions = ir.AffineFloorDivExpr | ir.AffineModExpr | ir.AffineCeilDivExpr
+    todo = [e for attr in op.attributes["indexing_maps"] for e in attr.value.results]
+    while todo:
+        e = todo.pop()
+        if isinstance(e, divisions):
+            return True
+        if isinstance(e, ir.AffineAddExpr | ir.AffineMulExpr):
+            todo += [e.lhs, e.rhs]
+    return False
 
 
 def _look_of(map) -> str:

@@ -28,7 +28,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer, tiles_of
+from vertebra.lowering.linalg_to_vector.plan import PANELS, Plan, is_tensor, producer, tiles_of
 
 _EQ, _SLE, _UGE = 0, 3, 9  # arith.cmpi predicates
 _STREAMING = "vertebra.streaming"  # on a store: nobody reads its elements soon
@@ -50,7 +50,7 @@ def store(scope: Scope, op) -> None:
     """bufferization.materialize_in_destination: a tensor, or a slice of one, into a memref."""
     b = scope.builder(1)
     target = _tile_by_tile(b, scope.plan, target_of(b, op))
-    risky = _risky_loads(scope.plan, target)
+    risky = [] if PANELS in op.attributes else _risky_loads(scope.plan, target)
     if not risky:
         _emit(scope, target, {})
         return

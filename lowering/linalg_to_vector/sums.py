@@ -172,7 +172,7 @@ def goal_of(scope: Scope, op) -> Goal | None:
     last = loop if loop is not None else op.operation
     if len(shape_of(sums)) != 2 or shape_of(sums)[0] < _FEW_ROWS:
         return None
-    chain = _chain(scope, sums)
+    chain = chain_of(scope, sums)
     if chain is None or chain[-1].block != last.block:
         return None
     *between, store = _after(last, chain[-1])
@@ -205,7 +205,7 @@ def goal_of(scope: Scope, op) -> Goal | None:
     return Goal(b.scalar(now), sums, target.value, target.view)
 
 
-def _chain(scope: Scope, sums) -> list | None:
+def chain_of(scope: Scope, sums) -> list | None:
     """The elementwise operations, each the only user of the one before, from `sums` to a store, with it."""
     found, value = [], sums
     while True:

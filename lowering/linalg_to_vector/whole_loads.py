@@ -20,7 +20,7 @@ def whole_or_masked(scope: Scope, value, emit) -> None:
     """emit(), which computes `value` where it likes; twice, if loads in it are masked at run-time bounds."""
     found = [scope.plan.load_of(op) for op, _ in scope.plan.inlined_loads(value)]
     loads = [load for load in found if load.other is not None]
-    tests = [test for load in loads if (test := _tests(load)) is not None]
+    tests = [test for load in loads if (test := tests_of(load)) is not None]
     if not loads or len(tests) < len(loads):
         emit()
         return
@@ -39,7 +39,7 @@ def _shape(load: Load) -> list[int]:
     return list(load.pieces[0].results[0].type.shape)
 
 
-def _tests(load: Load) -> list[tuple] | None:
+def tests_of(load: Load) -> list[tuple] | None:
     """What has to hold for `load` to need no mask: (predicate, value, number); None where it never does."""
     found = []
     for low, size, extent in zip(load.low, load.sizes, _shape(load), strict=True):

@@ -3,7 +3,8 @@
 Elementwise arith and math operations on tensors stay as they are; so do scf loops and branches.
 """
 
-from vertebra.core import abi
+from vertebra.core import abi, hooks
+from vertebra.core.dialect import LOADED
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply
 from vertebra.core.mlir import ir
@@ -12,6 +13,7 @@ from vertebra.lowering.tt_to_linalg import (
     dot,
     elementwise,
     irregular,
+    long_scans,
     messages,
     reduce,
     scaled_dot,
@@ -28,12 +30,12 @@ PATTERNS = (
     *irregular.PATTERNS,
     *messages.PATTERNS,
 )
-DIALECTS = ("tt.", "tts.")
 RUNTIME = ("__vertebra", *abi.SERVICES)  # functions that later stages, or runtimes, define
 
 
 def lower_compute(module, core, options) -> None:
     """Replaces the computing operations of tt by upstream ones."""
+    apply(module.operation, long_scans.PATTERNS)
     apply(module.operation, PATTERNS)
 
 
@@ -42,7 +44,7 @@ def check_lowered(module, core, options) -> None:
     left = []
 
     def visit(op):
-        if op.name.startswith(DIALECTS) or (op.name == "func.call" and not _is_runtime_call(op)):
+        if op.name.partition(".")[0] in LOADED or (op.name == "func.call" and not _is_runtime_call(op)):
             left.append(op)  # an exception would not leave the walk as what it is
             return ir.WalkResult.INTERRUPT
         return ir.WalkResult.ADVANCE
@@ -54,6 +56,13 @@ def check_lowered(module, core, options) -> None:
                 f"{op.attributes['callee'].value} is declared and called, and no plugin says what it does",
                 at=op,
                 fix="install the plugin that provides it",
+            )
+        dialect = op.name.partition(".")[0]
+        if dialect not in hooks.dialects():
+            raise CompileError(
+                f"{op.name} belongs to dialect {dialect}, which no installed plugin has",
+                at=op,
+                fix=f"install the plugin {dialect}; `vertebra plugins` lists the installed ones",
             )
         types = ", ".join(str(v.type) for v in (*op.operands, *op.results))
         raise CompileError(

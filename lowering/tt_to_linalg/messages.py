@@ -9,13 +9,13 @@ from vertebra.core.errors import place_of
 from vertebra.core.lower import pattern
 from vertebra.core.mlir import arith, ir, scf
 from vertebra.dialects import tt
-from vertebra.lowering.service_calls import call_service, program_of, text_address
+from vertebra.lowering.service_calls import FAIL, call_service, program_of, text_address
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.conversion import convert_float, is_float8
 from vertebra.lowering.tt_to_linalg.reduce import all_true
 
 ADDRESSES = "vertebra.addresses"  # which operands of a tt.print were pointers
-PRINT, FAIL = "vertebra_print", "vertebra_fail"
+PRINT = "vertebra_print"
 
 
 @pattern(tt.PrintOp)

@@ -143,7 +143,7 @@ def scan_to_for(op):
             before = arith.addi(at, build.index(1)) if backward else arith.subi(at, build.index(1))
             running = [take(o, before) for o in outs]
         arguments = running + [take(s, at) for s in sources]
-        running = build.move_body(block, arguments) if flat else _combine_slices(block, arguments)
+        running = build.move_body(block, arguments) if flat else combine_slices(block, arguments)
         outs = [put(r, o, at) for r, o in zip(running, outs, strict=True)]
         scf.YieldOp(running + outs if flat else outs)
     return list(loop.results)[-len(sources) :]
@@ -153,7 +153,7 @@ def _as_index(at: int | ir.Value) -> ir.Value:
     return build.index(at) if isinstance(at, int) else at
 
 
-def _combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value]:
+def combine_slices(block: ir.Block, arguments: list[ir.Value]) -> list[ir.Value]:
     """The combiner on whole slices: its operations on tensors, or inside loops where that cannot be."""
     *body, terminator = block.operations
     half = len(arguments) // 2

@@ -17,7 +17,7 @@ class Access(NamedTuple):
 
     pointers: the addresses.  bounds: of the elements touched as `masks.limits` gives them, or
     None for all of them.
-    by_tensor: the mask has no structure and stays a tensor.  padding: "zero" or "nan".
+    by_tensor: the mask has no structure and stays a tensor.  padding: a key of PADDING_VALUES.
     rows: descriptor gathers only: the number of rows that may be looked up.
     """
 

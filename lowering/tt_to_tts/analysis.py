@@ -7,8 +7,8 @@ from vertebra.lowering.tt_to_tts import types
 from vertebra.lowering.tt_to_tts.expr import Atom, Table, constant_of
 from vertebra.lowering.tt_to_tts.form import NONE, Block, Form, Pointers, State, Term
 
-_NO_PADDING, _ZERO, _NAN = 0, 1, 2
-PADDINGS = {_NO_PADDING: "zero", _ZERO: "zero", _NAN: "nan"}
+_NO_PADDING, _ZERO = 0, 1
+PADDINGS = {_NO_PADDING: "zero", _ZERO: "zero", 2: "nan", 3: "inf", 4: "neg_inf"}
 
 
 class Analysis:

@@ -71,7 +71,7 @@ class Block(NamedTuple):
     """A block pointer or a tensor descriptor: a window of `block` elements on an array in memory.
 
     shape, strides, offsets: of the array and in it, one for each dimension, in elements.
-    padding: what loads give outside of the array: "zero" or "nan"; None leaves it to the load.
+    padding: what loads give outside of the array: a key of PADDING_VALUES; None leaves it to the load.
     """
 
     base: Atom

@@ -1,9 +1,8 @@
 """Rewrites memory operations into `tts` operations, as their analysis says."""
 
-import math
-
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
+from vertebra.dialects.tt_types import PADDING_VALUES
 from vertebra.lowering.tt_to_tts import boxes, control, merges, types
 from vertebra.lowering.tt_to_tts.accesses import Access, Accesses, layout, starts_late
 from vertebra.lowering.tt_to_tts.analysis import Analysis
@@ -224,10 +223,10 @@ class Rewriter:
         return new if full == kind else self.writer.create("tt.reshape", kind, new, at=op)
 
     def _padding(self, op, access: Access, element: ir.Type) -> ir.Value | None:
-        if access.bounds is None or access.padding != "nan" or not isinstance(element, ir.FloatType):
+        if access.bounds is None or access.padding == "zero" or not isinstance(element, ir.FloatType):
             return None
-        nan = ir.FloatAttr.get(element, math.nan)
-        return self.writer.create("arith.constant", element, at=op, value=nan)
+        value = ir.FloatAttr.get(element, PADDING_VALUES[access.padding])
+        return self.writer.create("arith.constant", element, at=op, value=value)
 
     def _descriptor_load(self, op, access: Access) -> None:
         kind = op.results[0].type

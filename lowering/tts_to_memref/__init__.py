@@ -8,6 +8,7 @@ pointer types: unrealized casts stand between them and the memrefs until functio
 
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
+from vertebra.dialects.tt_types import PADDING_VALUES
 from vertebra.lowering.tt_to_tts.dead import remove_dead
 from vertebra.lowering.tt_to_tts.emit import Emitter
 from vertebra.lowering.tt_to_tts.expr import Table
@@ -115,8 +116,9 @@ class _Lowering:
         return None if full else bounds
 
     def _padding(self, view, element: ir.Type, op) -> ir.Value | None:
-        nan = view.padding is not None and view.padding.keyword == "nan" and isinstance(element, ir.FloatType)
-        return self.build.constant(ir.FloatAttr.get(element, float("nan")), op) if nan else None
+        if view.padding is None or view.padding.keyword == "zero" or not isinstance(element, ir.FloatType):
+            return None
+        return self.build.constant(ir.FloatAttr.get(element, PADDING_VALUES[view.padding.keyword]), op)
 
     def _load_each(self, where: Addresses, mask, bounds, other, kind, op) -> ir.Value:
         """other: a scalar, a tensor, or None for 0."""

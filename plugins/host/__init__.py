@@ -4,7 +4,6 @@ import platform
 
 from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Core, Target, VectorUnit
-from vertebra.lowering.cpu import CPU_STAGES
 
 _SIMPLE = VectorUnit(128, registers=32)
 
@@ -15,10 +14,12 @@ def _vector_unit(arch: str, features: frozenset[str]) -> VectorUnit:
         # Not bf16: vcvtneps2bf16 flushes subnormals to zero, so integer arithmetic converts it.
         conversion = frozenset({"f32", "f64"} | half)
         if "+avx512f" in features and "+avx512vl" in features:
-            return VectorUnit(512, registers=32, conversion=conversion)
+            return VectorUnit(512, registers=32, conversion=conversion, scaled_index=True)
         if "+avx2" in features:
-            return VectorUnit(256, registers=16, scalar_operand=False, conversion=conversion)
-        return VectorUnit(128, registers=16, scalar_operand=False)
+            return VectorUnit(
+                256, registers=16, scalar_operand=False, conversion=conversion, scaled_index=True
+            )
+        return VectorUnit(128, registers=16, scalar_operand=False, scaled_index=True)
     return _SIMPLE  # NEON's, and what a machine without a record of its own is taken to have
 
 
@@ -37,7 +38,20 @@ def _host_core() -> Core:
         cpu=cpu,
         features=features,
         description="the machine at hand",
+        throughput=_throughput,
     )
+
+
+def _throughput():
+    from vertebra.plugins.host.throughput import measured
+
+    return measured()
+
+
+def _assembly(core: Core, base):
+    from vertebra.plugins.host.assembly import reader
+
+    return reader(core)
 
 
 @hookimpl
@@ -47,11 +61,14 @@ def vertebra_cores():
 
 @hookimpl
 def vertebra_targets():
+    from vertebra.lowering.cpu import CPU_STAGES
+
     return [
         Target(
             "host",
             stages=CPU_STAGES,
             micro_kernels=_micro_kernels,
+            assembly=_assembly,
             description="the machine's own vector registers",
         )
     ]

@@ -41,7 +41,11 @@ def word_kernel(name: str, bits: int, element: str, acc: str, step: Callable, **
         (columns,) = _cast("vector.bitcast", [y], [lanes], word)
         return step(sums, *(_elements(v, x.type.element_type) for v in (same, columns)))
 
-    return MicroKernel(f"{name}.{bits}", (1, lanes, k), element, element, acc, emit, **fields)
+    def by_lanes(x, y, sums):
+        return step(sums, *(exactly(v) for v in (x, y)))
+
+    shape = (1, lanes, k)
+    return MicroKernel(f"{name}.{bits}", shape, element, element, acc, emit, by_lanes=by_lanes, **fields)
 
 
 def exactly(vector):

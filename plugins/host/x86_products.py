@@ -51,11 +51,15 @@ def _brain_floats(width: int) -> MicroKernel:
 
 
 def _bytes(width: int) -> MicroKernel:
-    def step(sums, a, b):
-        return call(f"llvm.x86.avx512.vpdpbusd.{width}", sums.type, [sums, a, b])
+    def step(sums, unsigned, signed):
+        return call(f"llvm.x86.avx512.vpdpbusd.{width}", sums.type, [sums, unsigned, signed])
 
-    # Its first factor is unsigned: A goes in 128 higher.
-    return word_kernel("vpdpbusd", width, "i8", "i32", step, a_offset=128)
+    def swapped(sums, a, b):
+        return step(sums, b, a)
+
+    # Its first factor is unsigned: A goes in 128 higher, or B does.
+    plain = word_kernel("vpdpbusd", width, "i8", "i32", swapped, b_offset=128)
+    return word_kernel("vpdpbusd", width, "i8", "i32", step, a_offset=128, plain=plain)
 
 
 def _words(width: int) -> MicroKernel:

@@ -1,6 +1,6 @@
 """The sizes of a matrix instruction's tiles, from the width of the vector registers."""
 
-from typing import NamedTuple
+from vertebra.core.matrix import Tile
 
 # The specification's lambda, a number of each implementation: (VLEN, accumulator's bits) -> lambda.
 # One row of A, or column of B, is lambda accumulators wide.
@@ -8,17 +8,6 @@ _LAMBDA = {(256, 32): 2, (1024, 32): 4, (1024, 16): 8}
 
 # The widths of vector registers that have matrix instructions, in bits.
 WIDTHS = tuple(sorted({vlen for vlen, _ in _LAMBDA}))
-
-
-class Tile(NamedTuple):
-    """C (m x n) += A (m x k) @ B (k x n)."""
-
-    m: int
-    n: int
-    k: int
-
-    def __str__(self) -> str:
-        return f"{self.m}x{self.n}x{self.k}"
 
 
 def tile_of(vlen: int, acc_bits: int, element_bits: int, *, sparse: bool = False) -> Tile | None:

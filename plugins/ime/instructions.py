@@ -10,16 +10,18 @@ from collections.abc import Iterator
 
 import attrs
 
+from vertebra.core import matrix
 from vertebra.core.errors import ConfigError
 from vertebra.core.instruction import Instruction, Operand
-from vertebra.core.target import Core
+from vertebra.core.target import Core, Mode
 from vertebra.plugins.ime import semantics
-from vertebra.plugins.ime.geometry import Tile, tile_of
+from vertebra.plugins.ime.geometry import WIDTHS, tile_of
 
 _OPCODE = "0101011"  # custom-1
 # The control register whose lowest bit, MCPM.BF16, says that 16-bit floats are bfloat16.  Its number is
 # not published; this one is in the range for custom registers that user programs read and write.
 MCPM = 0x8C0
+_BF16 = Mode(semantics.BF16, enter=f"csrrsi $0, {MCPM:#x}, 1", leave=f"csrw {MCPM:#x}, $0")
 # Suffix of the mnemonic -> (whether A is signed, whether B is), and how instructions spell it.
 _SIGNS = {"": (True, True), "u": (False, False), "us": (False, True), "su": (True, False)}
 _SIGN_BITS = {"u": "000", "us": "001", "su": "010", "": "011"}
@@ -42,19 +44,15 @@ def _vd(*, pair: bool, read: bool) -> Operand:
 
 
 @attrs.frozen(kw_only=True)
-class MatrixInstruction(Instruction):
+class MatrixInstruction(matrix.MatrixInstruction):
     """C += A @ B on register tiles.
 
-    a, b, acc: element types; "f" with `acc` f32 or f16 stands for f16, or bf16 while the hart is in
-    that mode.  slide: row i of the product takes row i + slide of A, whose two registers are a
-    window of 2 M rows.  sparse: B holds two of every four elements of a column, and a mask says
-    which.  scaled: the sums of column n are multiplied by scale n before they are added.
+    slide: row i of the product takes row i + slide of A, whose two registers are a window of 2 M
+    rows.  sparse: B holds two of every four elements of a column, and a mask says which.  scaled:
+    the sums of column n are multiplied by scale n before they are added.
     """
 
     family: str
-    a: str
-    b: str
-    acc: str
     slide: int = 0
 
     @property
@@ -65,16 +63,31 @@ class MatrixInstruction(Instruction):
     def scaled(self) -> bool:
         return self.family == "scaled"
 
-    @property
-    def element_bits(self) -> int:
-        """Of A and B."""
-        return int(self.a.lstrip("ubfi"))
 
-    def tile(self, core: Core) -> Tile | None:
-        """M, N, K on `core`; None where the core does not have the instruction."""
-        if self.requires.isdisjoint(core.extensions):
-            return None
-        return tile_of(core.vlen, int(self.acc.lstrip("if")), self.element_bits, sparse=self.sparse)
+def _matrix(*, family: str, a: str, acc: str, **fields) -> MatrixInstruction:
+    """The record, with what follows from its family and its types."""
+    sizes = {
+        vlen: tile_of(vlen, int(acc.lstrip("if")), matrix.BITS[a], sparse=family == "sparse")
+        for vlen in WIDTHS
+    }
+    halves = family in ("scaled", "float", "float_slide")
+    return MatrixInstruction(
+        family=family,
+        a=a,
+        acc=acc,
+        tiles={vlen: tile for vlen, tile in sizes.items() if tile},
+        plain=family in ("base", "float"),
+        moves=_moves,
+        modes=(_BF16,) if halves else (),
+        mode_types={_BF16.name: {"f16": "bf16"}} if halves else {},
+        **fields,
+    )
+
+
+def _moves(record: MatrixInstruction, core: Core):
+    from vertebra.plugins.ime.moves import moves_of
+
+    return moves_of(record, core)
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +113,7 @@ def _integers() -> Iterator[MatrixInstruction]:
             }
             base = f"smt.vmadot{sign}"
             vd = _vd(pair=True, read=True)
-            yield MatrixInstruction(
+            yield _matrix(
                 name=f"{base}.i{bits}",
                 mnemonic=base,
                 encoding=f"{_TYPE_BITS[bits]}000 1 bbbbb aaaaa {_SIGN_BITS[sign]} dddd0 {_OPCODE}",
@@ -112,7 +125,7 @@ def _integers() -> Iterator[MatrixInstruction]:
                 state=_STATE,
                 **types,
             )
-            yield MatrixInstruction(
+            yield _matrix(
                 name=f"{base}.sp.i{bits}",
                 mnemonic=f"{base}.sp",
                 encoding=f"{_TYPE_BITS[bits]}010 v bbbbb aaaa{'i' if bits == 8 else '0'}"
@@ -125,7 +138,7 @@ def _integers() -> Iterator[MatrixInstruction]:
                 state=_STATE,
                 **types,
             )
-            yield MatrixInstruction(
+            yield _matrix(
                 name=f"{base}.hp.i{bits}",
                 mnemonic=f"{base}.hp",
                 encoding=f"{_TYPE_BITS[bits]}{_SCALED_SIGN_BITS[sign]} v bbbbb aaaaa iii ddddd {_OPCODE}",
@@ -142,7 +155,7 @@ def _integers() -> Iterator[MatrixInstruction]:
 def _integer_slides() -> Iterator[MatrixInstruction]:
     for slide, (high, low) in _SLIDE_BITS.items():
         for sign, (a_signed, b_signed) in _SIGNS.items():
-            yield MatrixInstruction(
+            yield _matrix(
                 name=f"smt.vmadot{slide}{sign}.i8",
                 mnemonic=f"smt.vmadot{slide}{sign}",
                 encoding=f"111001 1 bbbbb aaaa{high} {low}{_SIGN_BITS[sign][1:]} dddd0 {_OPCODE}",
@@ -160,7 +173,7 @@ def _integer_slides() -> Iterator[MatrixInstruction]:
 
 def _floats() -> Iterator[MatrixInstruction]:
     for slide in range(4):
-        yield MatrixInstruction(
+        yield _matrix(
             name=f"smt.vfwmadot{slide or ''}",
             mnemonic=f"smt.vfwmadot{slide or ''}",
             encoding=f"100111 1 bbbbb {'aaaa0' if slide else 'aaaaa'} 1{slide:02b} dddd0 {_OPCODE}",

@@ -4,6 +4,7 @@ import ctypes
 import functools
 import os
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -83,16 +84,38 @@ def _jit(binary: Binary) -> tuple[int, object]:
         return engine.get_function_address(binary.name), engine
 
 
+def debugged() -> bool:
+    """Whether a debugger is to see the kernels: one has hold of this process, or $VERTEBRA_DEBUGGER is set.
+
+    Debuggers see what the system's loader loads, and nothing of the JIT linker's.
+    """
+    if os.environ.get("VERTEBRA_DEBUGGER", "0") != "0":
+        return True
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return False
+    return re.search(r"^TracerPid:\t0$", status, re.MULTILINE) is None and "TracerPid:" in status
+
+
+@functools.cache
+def _debugged_folder() -> tempfile.TemporaryDirectory:
+    """Where libraries stay until this process ends: a debugger that comes later reads them."""
+    return tempfile.TemporaryDirectory(prefix="vertebra-")
+
+
 def _dlopen(binary: Binary) -> tuple[int, object]:
     """(address, what keeps it alive)"""
     ctypes.CDLL(_pool()._name, ctypes.RTLD_GLOBAL)  # where the loader looks for the services
-    shared = toolchain.link_shared([binary.object], binary.core)
-    with tempfile.NamedTemporaryFile(suffix=".so") as file:
+    stays = debugged()
+    shared = toolchain.link_shared([binary.object], binary.core, lines=stays)
+    folder = _debugged_folder().name if stays else None
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".so", delete=not stays) as file:
         file.write(shared)
         file.flush()
         library = ctypes.CDLL(file.name)
     function = getattr(library, binary.name, None)
-    return ctypes.cast(function, ctypes.c_void_p).value if function else 0, library
+    return (ctypes.cast(function, ctypes.c_void_p).value or 0) if function else 0, library
 
 
 class InProcessKernel:
@@ -101,7 +124,8 @@ class InProcessKernel:
     def __init__(self, binary: Binary):
         self.name = binary.name
         others = elf.undefined_symbols(binary.object).difference(abi.UNDEFINED_ALLOWED)
-        load = _jit if platform.machine() in _JIT_ARCHS and not others else _dlopen
+        jit = platform.machine() in _JIT_ARCHS and not others and not debugged()
+        load = _jit if jit else _dlopen
         self.address, self._owner = load(binary)
         if not self.address:
             raise LaunchError(f"the object of kernel {binary.name} exports no function of that name")
@@ -145,3 +169,6 @@ class InProcessRuntime:
 
     def load(self, binary: Binary) -> LoadedKernel:
         return InProcessKernel(binary)
+
+
+RUNTIME = InProcessRuntime()

@@ -189,8 +189,8 @@ class RunnerProcess:
         try:
             self._socket.settimeout(timeout)
             self._socket.sendall(_REQUEST.pack(kind, len(payload)) + payload)
-            kind = None
-            while kind in (None, _PRINTED):
+            kind = _PRINTED
+            while kind == _PRINTED:
                 answer = self._receive(_REPLY.size, deadline)
                 kind, status, value, address, word, base, memory, kernel = _REPLY.unpack(answer)
                 text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED, _COUNTED) else b""

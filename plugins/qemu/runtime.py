@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from vertebra.core import hooks, toolchain
 from vertebra.core.errors import LaunchError, ToolError
 from vertebra.core.instruction import find, why_illegal
+from vertebra.core.profile.session import INSTRUCTIONS
 from vertebra.core.runtime import Binary, Emulator, LoadedKernel, Slots, address_of, num_threads, storage_of
 from vertebra.core.target import Core
-from vertebra.plugins.qemu import process, rtz
+from vertebra.plugins.qemu import dots, process, rtz
 from vertebra.plugins.qemu.memory import Placement
 from vertebra.plugins.qemu.process import RequestFailed, RunnerDied, RunnerProcess
 
@@ -57,6 +58,7 @@ class QemuKernel:
         if rtz.needed():
             self.shared_object = rtz.replace(self.shared_object)
         self.nanoseconds: int | None = None  # what the last launch took, by the emulated clock
+        self.counted: dict[str, int] | None = None  # what the last launch took, where the runtime counts
         self._runtime = runtime
         self._slots = Slots.of(binary)
         self._pack = self._slots.packer(_LAUNCH, int)
@@ -65,6 +67,9 @@ class QemuKernel:
         weakref.finalize(self, runtime.discard, binary.core, self._key)
 
     def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
+        if self._runtime.counting:
+            self.counted = {INSTRUCTIONS: self.count(grid, args)["all"]}
+            return
         with self._runtime.lock:
             self.launch_on(self._runtime.runner(self.binary.core), grid, args, self._threads)
 
@@ -96,13 +101,26 @@ class QemuKernel:
             payload = self._pack(module, mapped, 0, self.binary.scratch_bytes, *grid, threads, values)
             self.nanoseconds = runner.request(process.LAUNCH, payload, timeout=process.time_limit())
         except RequestFailed as failed:
-            why = ": ".join(filter(None, (failed.reason, failed.status and os.strerror(failed.status))))
+            errno = os.strerror(failed.status) if failed.status else ""
+            why = ": ".join(filter(None, (failed.reason, errno)))
             raise LaunchError(f"{where}: {why}") from None
         except RunnerDied as died:
             raise self._explain(where, died, placement, mapped) from None
         placement.copy_out(runner.memory)
         if stray := placement.stray_write(runner.memory):
             raise LaunchError(f"{where} {stray}", fix=_MASKS)
+
+    def count(self, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
+        """Launches once and counts instructions by class (see `counting.count_instructions`)."""
+        from vertebra.plugins.qemu.counting import count_instructions
+
+        return count_instructions(self, grid, args)
+
+    def count_emulated(self, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
+        """Launches once and counts what software carried out, by the instructions' names."""
+        from vertebra.plugins.qemu.counting import count_emulated
+
+        return count_emulated(self, grid, args)
 
     def _load_on(self, runner: RunnerProcess) -> int:
         module = runner.loaded.get(self._key)
@@ -146,11 +164,14 @@ class QemuKernel:
 class QemuRuntime:
     """Runs kernels for riscv64 cores in processes of the emulator, one for each kind of core.
 
-    emulators: software for instructions that QEMU lacks, beside those of other plugins; a core gets
-    what serves its features and extensions.
+    emulators: software for instructions that QEMU lacks, beside that for dot instructions and those of
+    other plugins; a core gets what serves its features and extensions.
     """
 
     name = "qemu"
+    # Whether launches count instructions, in processes of their own: for profilers, as the emulator's
+    # time says nothing of a processor's.
+    counting = False
 
     def __init__(self, emulators: Sequence[Emulator] = (rtz.EMULATOR,)):
         self.emulators = list(emulators)
@@ -177,7 +198,7 @@ class QemuRuntime:
 
     def start(self, core: Core, options: Sequence[str] = (), *, thunks: bool = True) -> RunnerProcess:
         """A new process for `core`; the caller ends it.  options: more of the emulator's own."""
-        emulators = [*self.emulators, *hooks.emulators().values()]
+        emulators = [*self.emulators, *dots.emulators(), *hooks.emulators().values()]
         serving = [f"{e.name}:{'+'.join(sorted(has))}" for e in emulators if (has := e.served(core))]
         return RunnerProcess(["-cpu", cpu_option(core), *options], emulators, serving, thunks=thunks)
 
@@ -226,3 +247,6 @@ class QemuRuntime:
         while self._runners:
             _, runner = self._runners.popitem()
             runner.finish()
+
+
+RUNTIME = QemuRuntime()

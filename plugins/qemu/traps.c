@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "emulate.h"
 
@@ -191,21 +193,27 @@ static const char *enable(const char *names) {
   return NULL;
 }
 
+/* By the system call itself: musl's sigaction as zig builds it passes a structure with a restorer, which RISC-V's
+ * has not, so that the restorer's address becomes the set of signals that are blocked in the handler.  Which those
+ * are then depends on where the linker put it, and a fault in an emulator may be one. */
+static void handle(int signal, void (*handler)(int, siginfo_t *, void *), unsigned long flags) {
+  const struct {
+    void (*handler)(int, siginfo_t *, void *);
+    unsigned long flags, mask;
+  } action = {handler, flags | SA_SIGINFO | SA_NODEFER, 0};
+  syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+}
+
 const char *traps_install(const char *emulators) {
   const char *unknown = enable(emulators);
   if (unknown)
     return unknown;
-  struct sigaction action = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
-  action.sa_sigaction = on_fault;
   const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGILL};
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-    sigaction(faults[i], &action, NULL);
-  if (*emulators) {
-    /* On the thread's own stack: the saved registers are large, and emulators may recurse into faults. */
-    action.sa_flags &= ~SA_ONSTACK;
-    action.sa_sigaction = on_illegal_instruction;
-    sigaction(SIGILL, &action, NULL);
-  }
+    handle(faults[i], on_fault, SA_ONSTACK);
+  /* On the thread's own stack: the saved registers are large, and emulators may recurse into faults. */
+  if (*emulators)
+    handle(SIGILL, on_illegal_instruction, 0);
   traps_prepare_thread();
   return NULL;
 }

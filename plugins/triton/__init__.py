@@ -8,20 +8,24 @@ import sys
 
 from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Lowering, Phase
-from vertebra.plugins.triton import command
+from vertebra.plugins.triton import command, explain_command, roofline_command
 
 
 @hookimpl
 def vertebra_commands():
-    return [command.COMMAND]
+    return [command.COMMAND, explain_command.COMMAND, roofline_command.COMMAND]
 
 
 @hookimpl
 def vertebra_lowerings():
     """What builtins of the language modules left has to be there before any dialect's own step."""
     from vertebra.lowering.calls_to_dialects import calls_to_dialects
+    from vertebra.lowering.load_paddings import read_marks
 
-    return [Lowering("calls-to-dialects", Phase.IMPORT, calls_to_dialects)]
+    return [
+        Lowering("calls-to-dialects", Phase.IMPORT, calls_to_dialects),
+        Lowering("load-paddings", Phase.IMPORT, read_marks),
+    ]
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from vertebra.core import abi, elf, select, toolchain
+from vertebra.core import abi, bounds, elf, select, toolchain
 from vertebra.core import compile as stages
 from vertebra.core.errors import CompileError, ConfigError, VertebraError
 from vertebra.core.header import header
@@ -175,9 +175,11 @@ def compile_function(fn, *, signature: str, constexpr: str, core: Core, emit: st
         data: str | bytes = text
     elif emit in ("obj", "so"):
         binary = stages.compile(text, core, code, name=name, signature=kinds)
-        data = binary.object if emit == "obj" else toolchain.link_shared([binary.object], core)
+        data = binary.object if emit == "obj" else toolchain.link_shared([binary.object], core, lines=True)
+        if binary.bounds:
+            fields += bounds.hidden_names(kinds, fields)
         serviced = not elf.undefined_symbols(binary.object).isdisjoint(abi.SERVICES)
-        c_header = header(name, kinds, fields, binary.scratch_bytes, core.name, serviced=serviced)
+        c_header = header(name, binary.signature, fields, binary.scratch_bytes, core.name, serviced=serviced)
     else:
         data = stages.render(text, emit, core, code, filename=inspect.getsourcefile(fn.fn) or "-")
     return Artifact(name, emit, core, data, kinds, fields, c_header)

@@ -12,35 +12,47 @@ example:
 writes libadd.so and libadd.h, with which a C program calls the kernel (and so for obj)."""
 
 
-def _configure(parser) -> None:
-    import argparse
-
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLE
+def add_kernel_options(parser) -> None:
+    """The arguments that say which kernel, and which specialisation of it."""
     parser.add_argument("kernel", metavar="FILE.py:KERNEL", help="the kernel; the file is run to find it")
     parser.add_argument(
         "--signature", default="", help="types of the run-time arguments, in order: '*fp32:16,i32'"
     )
     parser.add_argument("--constexpr", default="", help="values of the others: 'BLOCK=1024,EVEN=True'")
     parser.add_argument("--core", help="name or arch id; by default the current core")
-    parser.add_argument(
-        "--emit", metavar="STAGE", default="ttir", help="ttir, linalg, vector, llir, asm, obj or so"
-    )
-    parser.add_argument("-o", dest="output", metavar="FILE", help="write here instead of standard output")
     parser.add_argument("--fast-math", action="store_true", help="looser bounds for math functions")
     parser.add_argument("--debug", action="store_true", help="compile device assertions, keep source lines")
+    parser.add_argument("--bounds-check", action="store_true", help="check every load and store at run time")
     for name in ("warps", "stages", "ctas"):
         parser.add_argument(f"--num-{name}", type=int, help="for GPUs; accepted and ignored")
 
 
-def _run(args) -> None:
+def kernel_of(args) -> tuple[str, str]:
+    """(file, kernel) that the arguments name.  Raises ConfigError, FileNotFoundError."""
     path, colon, name = args.kernel.rpartition(":")
     if not colon:
         raise ConfigError(f"{args.kernel!r} names no kernel", fix=f"write {args.kernel}:KERNEL")
-    if args.emit in ("obj", "so") and args.output in (None, "-"):
-        raise ConfigError(f"stage {args.emit} is machine code", fix="add -o FILE")
     if not Path(path).is_file():
         raise FileNotFoundError(2, "no such file", path)
+    return path, name
+
+
+def _configure(parser) -> None:
+    import argparse
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLE
+    add_kernel_options(parser)
+    parser.add_argument(
+        "--emit", metavar="STAGE", default="ttir", help="ttir, linalg, vector, llir, asm, obj or so"
+    )
+    parser.add_argument("-o", dest="output", metavar="FILE", help="write here instead of standard output")
+
+
+def _run(args) -> None:
+    path, name = kernel_of(args)
+    if args.emit in ("obj", "so") and args.output in (None, "-"):
+        raise ConfigError(f"stage {args.emit} is machine code", fix="add -o FILE")
     import triton  # noqa: F401 - before the modules that Triton loads itself
 
     from vertebra.plugins.triton import aot
@@ -53,6 +65,7 @@ def _run(args) -> None:
         core=args.core,
         emit=args.emit,
         fast_math=args.fast_math,
+        bounds_check=args.bounds_check,
         debug=args.debug,
     )
     write_output(artifact.data, args.output)

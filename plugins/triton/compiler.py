@@ -13,7 +13,7 @@ from triton.backends.compiler import BaseBackend, GPUTarget
 from vertebra.core import cache, hooks
 from vertebra.core.select import find_core
 from vertebra.core.target import Core
-from vertebra.plugins.triton import imports
+from vertebra.plugins.triton import imports, proton
 from vertebra.plugins.triton.options import VertebraOptions, parse_options
 
 BACKEND = "vertebra"
@@ -23,6 +23,7 @@ _FLOATS = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
 imports.install()
+proton.install()
 
 
 def target_for(core: Core) -> GPUTarget:
@@ -65,7 +66,8 @@ def make_ttir(module, options: VertebraOptions):
 
 def text_of(module) -> str:
     """The module's text with source locations, whose columns start at 1 as MLIR's do; Triton's start at 0."""
-    return _LOCATION.sub(lambda found: f"{found[1]}{int(found[2]) + 1})", module.str())
+    text = _LOCATION.sub(lambda found: f"{found[1]}{int(found[2]) + 1})", module.str())
+    return proton.generic_records(text) if proton.is_instrumenting() else text
 
 
 def argument_types(module) -> tuple[str, ...]:
@@ -83,17 +85,28 @@ def type_name(kind: str) -> str:
     return _FLOATS.get(kind, kind)
 
 
-def make_llir(module, metadata: dict, options: VertebraOptions) -> str:
-    """The `llir` stage: LLVM IR text, by way of vertebra's own stages."""
+def make_llir(module, metadata: dict, options: VertebraOptions, watch=None) -> str:
+    """The `llir` stage: LLVM IR text, by way of vertebra's own stages.  watch: as of `core.compile`."""
     from vertebra.core import compile
 
     metadata["name"] = module.get_entry_func_name()
     metadata["signature"] = argument_types(module)
-    return compile.render(text_of(module), "llir", find_core(options.core), options.code_options())
+    core, code = find_core(options.core), options.code_options()
+    return compile.render(text_of(module), "llir", core, code, watch=watch)
 
 
-def make_binary(llir: str, metadata: dict, options: VertebraOptions) -> bytes:
-    """The `vbin` stage: one line of JSON, then the object."""
+def watch_for(module, options: VertebraOptions):
+    """What follows the compilation of `module`, as the environment asks; None where it does not."""
+    from vertebra.core import dump
+
+    if not dump.wanted():
+        return None
+    name, core = module.get_entry_func_name(), find_core(options.core)
+    return dump.watch(text_of(module), name, core, options.code_options())
+
+
+def make_binary(llir: str, metadata: dict, options: VertebraOptions, watch=None) -> bytes:
+    """The `vbin` stage: one line of JSON, then the object.  watch: that of the `llir` stage."""
     from vertebra.core import compile
 
     binary = compile.compile(
@@ -103,6 +116,7 @@ def make_binary(llir: str, metadata: dict, options: VertebraOptions) -> bytes:
         name=metadata["name"],
         signature=metadata["signature"],
         start="llir",
+        watch=watch,
     )
     # Host code divides a budget by this number, so it is never 0.
     metadata["shared"] = max(1, binary.scratch_bytes)
@@ -111,6 +125,7 @@ def make_binary(llir: str, metadata: dict, options: VertebraOptions) -> bytes:
         "core": options.core,
         "signature": binary.signature,
         "scratch_bytes": binary.scratch_bytes,
+        "bounds": binary.bounds,
     }
     return json.dumps(head).encode() + b"\n" + binary.object
 
@@ -127,6 +142,7 @@ def read_binary(data: bytes):
         scratch_bytes=fields["scratch_bytes"],
         signature=tuple(fields["signature"]),
         core=find_core(fields["core"]),
+        bounds=fields["bounds"],
     )
 
 
@@ -141,9 +157,16 @@ class VertebraBackend(BaseBackend):
 
     def __init__(self, target: GPUTarget):
         super().__init__(target)
-        from vertebra.plugins.triton import arguments
+        from triton import knobs
+
+        from vertebra.core import dump
+        from vertebra.plugins.triton import arguments, paddings, places
 
         arguments.install()
+        paddings.install()
+        places.install()
+        if dump.wanted():  # a kernel out of Triton's cache has no stages
+            knobs.compilation.always_compile = True
 
     @staticmethod
     def supports_target(target: GPUTarget) -> bool:
@@ -170,9 +193,20 @@ class VertebraBackend(BaseBackend):
         return {"triton.language.extra.libdevice": libdevice}
 
     def load_dialects(self, context) -> None:
-        """Triton's own dialects suffice."""
+        """Triton's own dialects suffice, but for scopes inside of kernels that are to be profiled."""
+        if proton.is_instrumenting():
+            from triton._C.libtriton import proton as dialect
+
+            dialect.load_dialects(context)
 
     def add_stages(self, stages: dict, options: VertebraOptions, language) -> None:
+        watch = None
+
+        def llir(module, metadata):
+            nonlocal watch  # the same for all stages of a kernel
+            watch = watch_for(module, options)
+            return make_llir(module, metadata, options, watch)
+
         stages["ttir"] = lambda module, metadata: make_ttir(module, options)
-        stages["llir"] = lambda module, metadata: make_llir(module, metadata, options)
-        stages[BINARY] = lambda llir, metadata: make_binary(llir, metadata, options)
+        stages["llir"] = llir
+        stages[BINARY] = lambda text, metadata: make_binary(text, metadata, options, watch)

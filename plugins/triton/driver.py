@@ -8,9 +8,10 @@ import os
 
 from triton.backends.driver import DriverBase
 
-from vertebra.core import select
+from vertebra.core import bounds, select
 from vertebra.core.errors import ConfigError
 from vertebra.core.target import Core
+from vertebra.plugins.triton import proton
 from vertebra.plugins.triton.launcher import make_launcher
 
 NAME = "vertebra"
@@ -55,7 +56,7 @@ class _Utils:
         from vertebra.plugins.triton.compiler import read_binary
 
         binary = read_binary(data)
-        kernel = select.runtime_for(binary.core).load(binary)
+        kernel = bounds.checked(binary, select.runtime_for(binary.core).load(binary))
         return binary, kernel, binary.core.vector.registers, 0, 1 << 20
 
     @staticmethod
@@ -87,6 +88,7 @@ class VertebraDriver(DriverBase):
         self.launcher_cls = make_launcher
         self._core: Core | None = None  # whose number is _device
         self._device = 0
+        proton.profile_program()
 
     @classmethod
     def is_active(cls) -> bool:

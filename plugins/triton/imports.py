@@ -12,6 +12,7 @@ import sys
 _PLUGINS = "vertebra.plugins"
 MODULES = {
     "triton.language.extra.smt": f"{_PLUGINS}.xsmt.language",
+    "triton.language.extra.deeplink": f"{_PLUGINS}.xsmt.language",
     "triton.language.extra.tle": f"{_PLUGINS}.tle.language",
     "triton.experimental.tle": f"{_PLUGINS}.tle.language",
     "triton.language.extra.cpu.libdevice": f"{_PLUGINS}.triton.libdevice",

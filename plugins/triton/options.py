@@ -1,6 +1,7 @@
 """What `kernel[grid](..., option=value)` and `triton.Config` may set."""
 
 import hashlib
+import os
 
 import attrs
 
@@ -12,10 +13,12 @@ FLOAT8 = ("fp8e4b15", "fp8e4b8", "fp8e4nv", "fp8e5", "fp8e5b16")
 _MEANINGFUL = (
     "core",
     "fast_math",
+    "bounds_check",
     "debug",
     "sanitize_overflow",
     "default_dot_input_precision",
     "ir_override",
+    "instrumentation_mode",
 )
 
 
@@ -23,7 +26,8 @@ _MEANINGFUL = (
 class VertebraOptions:
     """Options of one compilation.
 
-    fast_math: looser bounds for math functions.  debug: device assertions are compiled, and
+    fast_math: looser bounds for math functions.  bounds_check: every load and store is checked at
+    run time, also where $VERTEBRA_BOUNDS is set.  debug: device assertions are compiled, and
     source lines kept.  ir_override: a file that replaces the kernel's IR at the stage its suffix
     names.  core: the core's name, set by the back end.  Those from `num_warps` to
     `instrumentation_mode` mean something to a GPU; kernels that set them compile unchanged here.
@@ -31,6 +35,7 @@ class VertebraOptions:
 
     core: str = ""
     fast_math: bool = False
+    bounds_check: bool = False
     debug: bool = False
     sanitize_overflow: bool = True
     ir_override: str | None = None
@@ -74,7 +79,7 @@ class VertebraOptions:
         return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
 
     def code_options(self) -> pipeline.Options:
-        return pipeline.Options(fast_math=self.fast_math)
+        return pipeline.Options(fast_math=self.fast_math, bounds_check=self.bounds_check)
 
 
 def parse_options(given: dict, core: str) -> VertebraOptions:
@@ -82,6 +87,7 @@ def parse_options(given: dict, core: str) -> VertebraOptions:
     known = {field.name for field in attrs.fields(VertebraOptions)}
     chosen = {name: value for name, value in given.items() if name in known and value is not None}
     chosen = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    chosen.setdefault("bounds_check", os.environ.get("VERTEBRA_BOUNDS", "0") not in ("", "0"))
     options = VertebraOptions(**{**chosen, "core": core})
     # The checks end in device assertions, which exist in debug mode only.
     return attrs.evolve(options, sanitize_overflow=options.sanitize_overflow and options.debug)

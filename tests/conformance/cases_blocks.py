@@ -36,6 +36,9 @@ def block_copy(
     tl.store(target, a)
 
 
+PADDINGS = {"nan": np.nan, "inf": np.inf, "neg_inf": -np.inf}
+
+
 def padded_block(x, row, column, shape, value):
     """The block of `x` at (row, column), with `value` for what lies outside."""
     block = np.full(shape, value, x.dtype)
@@ -63,8 +66,9 @@ def block_case(id, row, column, order=(1, 0), check=(0, 1), padding="", dtype="f
             **{"m": M, "n": N, "xm": xm, "xn": xn, "om": shape[1], "on": 1, "row": row, "column": column},
         },
         meta={"BM": 8, "BN": 16, "ORDER": order, "CHECK": check, "PADDING": padding},
-        expect=lambda x, **_: {"out": padded_block(x, row, column, shape, np.nan if padding == "nan" else 0)},
+        expect=lambda x, **_: {"out": padded_block(x, row, column, shape, PADDINGS.get(padding, 0))},
         ulps=0,
+        interpretable=not padding.endswith("inf"),
     )
 
 
@@ -216,6 +220,11 @@ CASES = [
     block_case("block-checked-inside", 2, 3),
     block_case("block-bottom-right", 9, 10),
     block_case("block-bottom-right-nan", 9, 10, padding="nan"),
+    block_case("block-bottom-right-inf", 9, 10, padding="inf"),
+    block_case("block-negative-offset-neg-inf", -3, 4, padding="neg_inf"),
+    block_case("block-outside-neg-inf", 40, 0, padding="neg_inf"),
+    block_case("block-f16-neg-inf", 9, 10, dtype="f16", padding="neg_inf"),
+    block_case("block-f64-inf", 9, 10, dtype="f64", padding="inf"),
     block_case("block-order-0-1", 9, 10, order=(0, 1), padding="zero"),
     block_case("block-transposed-strides", 9, 10, order=(0, 1), transposed=True),
     block_case("block-transposed-strides-order-1-0", 9, 10, transposed=True, padding="nan"),

@@ -1,8 +1,8 @@
-"""`--core NAME` and the fixtures of the conformance suite.
+"""The fixtures of the conformance suite.
 
-Every installed core is tested; `--core NAME`, which may be repeated, restricts the run.  With
-TRITON_INTERPRET=1, `--core interpreter` runs the table in Triton's own interpreter instead: that
-checks the kernels and the references, without anything of ours.
+Every installed core is tested; `--vertebra-core NAME`, which may be repeated, restricts the run.  With
+TRITON_INTERPRET=1, `--vertebra-core interpreter` runs the table in Triton's own interpreter instead:
+that checks the kernels and the references, without anything of ours.
 """
 
 import pytest
@@ -17,10 +17,22 @@ def installed_cores() -> list[str]:
     return list(hooks.cores())
 
 
+def instructions_of(core: str) -> list[str | None]:
+    """The names of the instructions that `core` has beyond what LLVM knows; [None] where it has none."""
+    from vertebra.core import hooks
+
+    extensions = hooks.cores()[core].extensions if core != INTERPRETER else frozenset()
+    return [name for name, record in hooks.instructions().items() if record.requires & extensions] or [None]
+
+
 def pytest_generate_tests(metafunc):
     if "core" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("core", default=None) or installed_cores()
-        metafunc.parametrize("core", chosen, scope="session")
+        chosen = metafunc.config.getoption("vertebra_core", default=None) or installed_cores()
+        if "instruction" in metafunc.fixturenames:
+            pairs = [(core, name) for core in chosen for name in instructions_of(core)]
+            metafunc.parametrize("core, instruction", pairs, scope="session")
+        else:
+            metafunc.parametrize("core", chosen, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from vertebra.core.errors import CompileError, LaunchError
 from . import cases_barriers
 from .case import check
 
+pytestmark = pytest.mark.vertebra_group("concurrency")
+
 
 @pytest.fixture
 def on(use_core, monkeypatch):

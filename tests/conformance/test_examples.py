@@ -2,13 +2,14 @@
 
 import importlib
 import sys
-from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "examples"
+from vertebra.kit.plugin import folder
+
+FOLDER = folder("examples", "examples")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,8 @@ NAMES = [
     "attention causal-float16",
     "packed scores-float32",
     "packed scores-float16",
+    "packed split K-float32",
+    "packed split K-float16",
     "packed softmax-float32",
     "packed layer norm-float32",
     "hybrid attention full-float32",
@@ -51,7 +54,13 @@ def test_every_example_is_tested(program):
     assert [f"{e.kernel}-{e.dtype}" for e in program.EXAMPLES] == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+def group(name: str) -> str:
+    return "attention" if "attention" in name else "dots" if "matmul" in name else "examples"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.vertebra_group(group(name))) for name in NAMES]
+)
 def test_agrees_with_numpy(name, core, program, use_core):
     use_core(core)
     (example,) = (e for e in program.EXAMPLES if f"{e.kernel}-{e.dtype}" == name)

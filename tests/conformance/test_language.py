@@ -74,7 +74,7 @@ def test_every_option_of_loads_and_atomics_is_run():
         "sem": ("acquire", "relaxed", "release"),
         "scope": ("cta", "gpu", "sys"),
         "input_precision": ("ieee", "tf32", "tf32x3", "bf16x3", "bf16x6"),
-        "padding_option": ("zero", "nan"),
+        "padding_option": ("zero", "nan", "inf", "neg_inf"),
     }
     for option, values in options.items():
         missing = [v for v in values if f'"{v}"' not in TEXT]

@@ -9,6 +9,8 @@ from . import cases_atomics
 from .arrays import output
 from .case import Case, check
 
+pytestmark = pytest.mark.vertebra_group("concurrency")
+
 
 @triton.jit
 def visit(count, n):

@@ -9,7 +9,7 @@ import types
 import attrs
 import pytest
 
-from vertebra.core import context, hooks, pipeline
+from vertebra.core import context, hooks, pipeline, select
 from vertebra.core.compile import render
 from vertebra.core.errors import CompileError, ConfigError
 from vertebra.core.hooks import hookimpl
@@ -109,6 +109,18 @@ def test_a_plugin_that_fails_to_import_is_recorded_and_the_others_work(install):
     assert list(hooks.cores()) == ["a"]
 
 
+def test_the_environment_chooses_plugins(install, monkeypatch):
+    modules = {name: plugin(cores=[core(name)]) for name in "abc"}
+    for text, found in (("a, c", ["a", "c"]), ("b", ["b"]), ("", ["a", "b", "c"])):
+        monkeypatch.setenv("VERTEBRA_PLUGINS", text)
+        install(**modules)
+        assert list(hooks.cores()) == found
+    monkeypatch.setenv("VERTEBRA_PLUGINS", "a d")
+    install(**modules)
+    with pytest.raises(ConfigError, match=r"VERTEBRA_PLUGINS names d, .*\nfix: use some of a, b, c"):
+        hooks.plugins()
+
+
 def test_a_plugin_with_a_misspelt_hook_is_recorded_and_gives_nothing(install):
     install(bad=plugin(core=[core("b")], cores=[core("c")]), good=plugin(cores=[core("a")]))
     (broken,) = hooks.plugins().broken
@@ -137,16 +149,48 @@ def test_two_plugins_of_one_name_are_recorded(install):
 @pytest.mark.parametrize("kind", ["core", "target", "runtime", "command"])
 def test_two_plugins_that_claim_one_name_are_both_named(install, kind):
     item = types.SimpleNamespace(name="k9")
-    install(left=plugin(**{f"{kind}s": [item]}), right=plugin(**{f"{kind}s": [item]}))
+    other = types.SimpleNamespace(name="k1")
+    install(left=plugin(**{f"{kind}s": [item]}), right=plugin(**{f"{kind}s": [item, other]}))
+    found = getattr(hooks, f"{kind}s")()
+    assert list(found.values()) == [other]
+    assert "k9" in found and "k2" not in found
     with pytest.raises(ConfigError, match=f"{kind} 'k9' is declared by two plugins, left and right"):
-        getattr(hooks, f"{kind}s")()
+        found["k9"]
+    with pytest.raises(KeyError):
+        found["k2"]
 
 
 def test_two_plugins_that_claim_one_dialect_are_both_named(install):
     dialect = types.SimpleNamespace(DIALECT_NAMESPACE="tile")
     install(left=plugin(dialects=[dialect]), right=plugin(dialects=[dialect]))
     with pytest.raises(ConfigError, match="dialect 'tile' is declared by two plugins, left and right"):
-        hooks.dialects()
+        hooks.dialects()["tile"]
+
+
+def test_a_core_that_two_plugins_claim_cannot_be_chosen_and_the_others_can(install):
+    install(left=plugin(cores=[core("k9"), core("k1")]), right=plugin(cores=[core("k9")]))
+    assert select.find_core("k1").name == "k1"
+    with pytest.raises(ConfigError, match="core 'k9' is declared by two plugins, left and right"):
+        select.find_core("k9")
+
+
+def test_a_target_that_two_plugins_claim_is_told_by_the_cores_that_use_it(install):
+    install(left=plugin(targets=[Target("toy")]), right=plugin(targets=[Target("toy"), Target("good")]))
+    with pytest.raises(ConfigError, match="target 'toy' is declared by two plugins, left and right"):
+        pipeline.target_of(core("c"))
+    assert pipeline.target_of(core("c", target="good")).name == "good"
+
+
+@pytest.mark.parametrize("version, whose", [(hooks.API + 1, "vertebra"), (hooks.API - 1, "the plugin")])
+def test_a_plugin_for_other_hooks_is_recorded_and_the_others_work(install, version, whose):
+    stale, good = plugin(cores=[core("b")]), plugin(cores=[core("a")])
+    stale.VERTEBRA_API, good.VERTEBRA_API = version, hooks.API
+    install(stale=stale, good=good)
+    (broken,) = hooks.plugins().broken
+    assert broken.name == "stale"
+    assert f"built for version {version} of the hooks, this vertebra has version {hooks.API}" in broken.reason
+    assert f"install a version of {whose} that is as new" in broken.reason
+    assert list(hooks.cores()) == ["a"]
 
 
 def test_a_hook_that_raises_names_its_plugin(install):

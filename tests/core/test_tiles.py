@@ -4,7 +4,8 @@ import attrs
 import pytest
 
 from vertebra.core import cli, hooks
-from vertebra.core.tiles import MatrixTile, grid_registers, largest_grid
+from vertebra.core.errors import ConfigError
+from vertebra.core.tiles import MatrixTile, check_tile, grid_registers, largest_grid
 
 TILE = MatrixTile("x", "i8", "i8", "i32", 4, 8, 16, 1, 2, 2, grid=(3, 2))
 
@@ -74,3 +75,34 @@ def test_command_for_a_core_without_an_engine(capsys):
 def test_command_for_an_unknown_core(capsys):
     assert cli.main(["tiles", "--core", "spacemit-a61"]) == 2
     assert "spacemit-a60" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "core, types, tile",
+    [
+        ("spacemit-a60", ("i8", "i8", "i32"), (12, 16, 8)),
+        ("spacemit-a100", ("ui8", "i8", "i32"), (8, 8, 16)),
+        ("spacemit-a100", ("bf16", "bf16", "f32"), (16, 8, 64)),
+    ],
+)
+def test_legal_tiles(core, types, tile):
+    check_tile(hooks.cores()[core], *types, tile)
+
+
+@pytest.mark.parametrize(
+    "core, types, tile, message",
+    [
+        (
+            "spacemit-a60",
+            ("i8", "i8", "i32"),
+            (4, 6, 8),
+            "tile 4x6x8 .*\nfix: use multiples of 4x4x8 .smt",
+        ),
+        ("spacemit-a60", ("f16", "f16", "f32"), (8, 8, 8), "for f16 x f16 -> f32\nfix: .*i8 x i8 -> i32"),
+        ("spacemit-a100", ("f16", "f16", "f32"), (8, 8, 4), "fix: use multiples of 8x8x8 .smt.vfwmadot"),
+        ("spacemit-x60", ("i8", "i8", "i32"), (4, 4, 8), "no instruction .*\nfix: its products are cut for"),
+    ],
+)
+def test_illegal_tiles_name_the_rows_that_would_do(core, types, tile, message):
+    with pytest.raises(ConfigError, match=message):
+        check_tile(hooks.cores()[core], *types, tile)

@@ -38,6 +38,16 @@ def test_round_trip(extra, context):
     assert assembly.print_module(assembly.parse(printed, context)) == printed
 
 
+@pytest.mark.parametrize("name", ["cumsum", "cumprod"])
+def test_from_the_other_end(name, context):
+    text = module_of(0, "tensor<4x8xf32>", ", reverse = true").replace("cumsum", name)
+    module = assembly.parse(text, context)
+    op = module.body.operations[0].regions[0].blocks[0].operations[0]
+    assert op.operation.name == f"ttx.{name}" and op.reverse.value and op.axis.value == 0
+    printed = assembly.print_module(module)
+    assert assembly.print_module(assembly.parse(printed, context)) == printed
+
+
 def test_the_axis_is_unsigned(context):
     with context:
         assert str(U32Attr.of(3)) == "3 : ui32"

@@ -22,7 +22,7 @@ def context():
 ARGUMENTS = """%i: i32, %m: tensor<64x30xf32>, %p: tensor<8x2x8x16xf32>, %b: tensor<3x2x4x16xf32>,
     %c: tensor<8x3x8x4xf32>, %ptr: !tt.ptr<tensor<32x32xf16>>, %one: !tt.ptr<f16>, %n: tensor<8x2x8x16xi8>,
     %k: tensor<3x3x4x16xf32>, %d: tensor<3x2x4x16xf64>, %bit: i1,
-    %w: tensor<64xf32>,
+    %w: tensor<64xf32>, %kept: tensor<32x6xi8>, %h: tensor<16x6xi8>,
     %tiles: !tt.ptr<tensor<4x8x8x4xf16>>"""
 
 
@@ -57,6 +57,7 @@ LINES = {
         : !tt.ptr<tensor<32x32xf16>> -> !tt.ptr<tensor<2x8x8x4xf16>>""",
     xsmt.SubviewOp: """%r = xsmt.subview %tiles[%i, %i] shape [16, 8]
         : !tt.ptr<tensor<4x8x8x4xf16>> -> !tt.ptr<tensor<2x2x8x4xf16>>""",
+    xsmt.ExpandOp: "%r = xsmt.expand %kept, %h : tensor<32x6xi8>, tensor<16x6xi8> -> tensor<64x6xi8>",
     xsmt.AnnotationOp: "xsmt.annotation %m {depth = 2 : i32, fast} : tensor<64x30xf32>",
     xsmt.GetNumOfThreadOp: "%r = xsmt.get_num_of_thread : i32",
 }
@@ -87,6 +88,18 @@ def test_mmt4d_without_accumulator(context):
     assert list(found.result.type.shape) == [8, 3, 8, 4]
 
 
+def test_buffers_have_a_type_of_their_own(context):
+    kind = "!xsmt.buffer<tensor<3x8xf32>>"
+    line = f"""%u = xsmt.alloc_copies : {kind}
+    %v = xsmt.buffer_tensor_view %u[%i] : {kind} -> !tt.ptr<tensor<8xf32>>"""
+    found, module = parsed(line, context)
+    assert isinstance(found.result.type, xsmt.BufferType)
+    assert list(found.result.type.pointee.shape) == [3, 8]
+    printed = assembly.print_module(module)
+    assert f"xsmt.alloc_copies : {kind}" in printed
+    assert assembly.print_module(assembly.parse(printed, context)) == printed
+
+
 def test_helpers_of_packed_shapes():
     assert xsmt.tiles_of([60, 30], [8, 16]) == [8, 2, 8, 16]
     assert xsmt.matrix_of([8, 2, 8, 16]) == [64, 32]
@@ -94,6 +107,7 @@ def test_helpers_of_packed_shapes():
 
 VIEW = LINES[xsmt.BufferTensorViewOp]
 SUBVIEW, SUBVIEW_PACK = LINES[xsmt.SubviewOp], LINES[xsmt.SubviewPackOp]
+EXPAND = LINES[xsmt.ExpandOp]
 REFUSED = [
     (SUBVIEW.replace("[%i, %i]", "[%i, %five]"), "offset 5 is inside a tile of 4\nfix: use a multiple of 4"),
     (SUBVIEW.replace("[16, 8]", "[12, 8]"), "12 elements in tiles of 8 leave 4, .* 0\nfix: use 8 or 16;"),
@@ -101,8 +115,15 @@ REFUSED = [
     (SUBVIEW.replace("%tiles", "%ptr").replace("4x8x8x4", "32x32"), "block of rank 4\nfix: use subview_pack"),
     (SUBVIEW_PACK.replace("[16, 32]", "[16, 2]"), "2 elements in tiles of 4 leave 2, .* 1\nfix: use 4;"),
     (SUBVIEW_PACK.replace("%ptr", "%tiles").replace("32x32", "4x8x8x4"), "block of rank 2\nfix: make one"),
+    (
+        EXPAND.replace("%h", "%kept").replace("16x6", "32x6"),
+        "mask is 32x6, .*\nfix: .* 64x6",
+    ),
+    (EXPAND.replace("64x6", "32x6"), "fix: use tensor<64x6xi8>"),
     ("%r = xsmt.alloc : !tt.ptr<f16>", "does not point to a block\nfix: use !tt.ptr<tensor<1xf16>>"),
     ("%r = xsmt.alloc_copies : !tt.ptr<tensor<8xf16>>", "no dimension of copies"),
+    ("%r = xsmt.alloc_copies : !xsmt.buffer<tensor<8xf16>>", "no dimension of copies"),
+    ("%r = xsmt.alloc_copies : i64", "result is i64"),
     (VIEW.replace("%i", "%five"), "block 5 of 2\nfix: use 0 to 1"),
     (VIEW.replace("ptr<tensor<8x16", "ptr<tensor<4x16"), "fix: use !tt.ptr<tensor<8x16xf16>>"),
     (VIEW.replace("%q", "%one").replace("ptr<tensor<2x8x16xf16>>", "ptr<f16>"), "fix: index what alloc_c"),

@@ -113,6 +113,36 @@ def test_two_buffers_in_turn(core, n):
         np.testing.assert_array_equal(got, np.float32(turn) * x)
 
 
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("n", [1, 4])
+def test_two_sets_of_buffers(core, n):
+    """One is written by number, modulo how many there are; the other one keeps to itself."""
+    x = floats(8, 16)
+    type, kind = tensor_of(x), "!xsmt.buffer<tensor<2x8x16xf32>>"
+    body = f"""
+    %a = xsmt.alloc_copies : {kind}
+    %b = xsmt.alloc_copies : {kind}
+    %one = arith.constant 1 : i32
+    %pa = xsmt.buffer_tensor_view %a[%one] : {kind} -> !tt.ptr<{type}>
+    %pb = xsmt.buffer_tensor_view %b[%one] : {kind} -> !tt.ptr<{type}>
+    tt.store %pa, %x0 : !tt.ptr<{type}>
+    tt.store %pb, %x0 : !tt.ptr<{type}>
+    scf.for %i = %zero to %n step %one : i32 {{
+      %p = xsmt.buffer_tensor_view %a[%i] : {kind} -> !tt.ptr<{type}>
+      %old = tt.load %pb : !tt.ptr<{type}>
+      %new = arith.addf %old, %x0 : {type}
+      tt.store %pb, %new : !tt.ptr<{type}>
+      tt.store %p, %new : !tt.ptr<{type}>
+    }}
+    %y0 = tt.load %pa : !tt.ptr<{type}>
+    %y1 = tt.load %pb : !tt.ptr<{type}>
+    """
+    first, second = run(core, body, [x], [np.zeros_like(x), np.zeros_like(x)], n)
+    odd = [i for i in range(n) if i % 2]
+    np.testing.assert_allclose(first, x * (odd[-1] + 2 if odd else 1), rtol=1e-6)
+    np.testing.assert_allclose(second, x * (n + 1), rtol=1e-6)
+
+
 SHARED = """
     %m = xsmt.alloc : !tt.ptr<tensor<32x64xf32>>
     tt.store %m, %x0 : !tt.ptr<tensor<32x64xf32>>
@@ -163,7 +193,7 @@ def test_a_tensor_that_tiles_do_not_divide_has_no_packed_view():
         : !tt.ptr<{tensor_of(x)}> -> !tt.ptr<{tensor_of(y)}>
     %y0 = tt.load %v : !tt.ptr<{tensor_of(y)}>
     """
-    with pytest.raises(CompileError, match="dimension 0 is 30, no multiple of 8\nfix: load the block"):
+    with pytest.raises(CompileError, match="dimension 0 is 30, no multiple of 8; 24 and 32 are\nfix: load"):
         run("host", body, [x], [y])
 
 

@@ -11,7 +11,8 @@ from vertebra.core import abi, toolchain
 from vertebra.core.errors import ConfigError, LaunchError
 from vertebra.core.runtime import Binary, storage_of
 from vertebra.core.target import Core, VectorUnit
-from vertebra.plugins.inprocess import RUNTIME, runtime
+from vertebra.plugins.inprocess import runtime
+from vertebra.plugins.inprocess.runtime import RUNTIME
 
 HEAD = "#include <stdint.h>\n#include <string.h>\n"
 PARAMETERS = "(const uint64_t *a, void *s, int64_t begin, int64_t end, int32_t gx, int32_t gy, int32_t gz)"

@@ -107,13 +107,13 @@ class Recorder:
     def __init__(self):
         self.texts, self.options, self.launches = [], [], []
 
-    def render(self, text, stop, core, options):
+    def render(self, text, stop, core, options, watch=None):
         assert stop == "llir"
         self.texts.append(text)
         self.options.append(options)
         return "llir of " + text
 
-    def compile(self, text, core, options, *, name, signature, start):
+    def compile(self, text, core, options, *, name, signature, start, watch=None):
         assert start == "llir" and text == "llir of " + self.texts[-1]
         return Binary(name=name, object=b"code\n", scratch_bytes=64, signature=signature, core=core)
 

@@ -7,7 +7,7 @@ filling the last tiles.  Shapes and offsets count elements of the plain matrix. 
 signatures that the language has had are accepted, told apart by the shape of the arguments.
 """
 
-from vertebra.plugins.xsmt.language import loops
+from vertebra.plugins.xsmt.language import loops, stores
 from vertebra.plugins.xsmt.language.barriers import (
     barrier_arrive,
     barrier_set_expect,
@@ -20,6 +20,7 @@ from vertebra.plugins.xsmt.language.buffers import alloc, alloc_copies
 from vertebra.plugins.xsmt.language.hints import compile_hint, get_num_of_thread
 from vertebra.plugins.xsmt.language.loops import parallel
 from vertebra.plugins.xsmt.language.matrix import dot
+from vertebra.plugins.xsmt.language.sparse import expand
 from vertebra.plugins.xsmt.language.views import descriptor_load, view
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "compile_hint",
     "descriptor_load",
     "dot",
+    "expand",
     "get_num_of_thread",
     "global_mbarrier",
     "mbarrier",
@@ -40,3 +42,4 @@ __all__ = [
 ]
 
 loops.install()
+stores.install()

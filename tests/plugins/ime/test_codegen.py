@@ -3,11 +3,13 @@
 import itertools
 import re
 
+import attrs
 import numpy as np
 import pytest
 
 from vertebra.core import hooks
 from vertebra.core.compile import render
+from vertebra.core.instruction import find
 
 from .products import in_memory, product, products_of, random_integers, run
 
@@ -273,3 +275,63 @@ def test_parallel_turns_enter_the_mode_themselves():
     apart = text.replace("tensor<8x8xf32>\n}\n", "tensor<8x8xf32>\n} {bind_sub_block}\n")
     assert apart != text
     assert "csrrsi" in body_of_loop(A100, apart, 7) and "csrrsi" not in body_of_loop(A100, text, 7)
+
+
+# -- any sizes: what lies as the layout instructions want it, and what does not
+
+
+@cores
+@pytest.mark.parametrize("seed", range(12))
+def test_random_products_of_integers(core, seed):
+    """Multiples of what moves take at once are as frequent as other sizes; exact, modulo 2**32."""
+    rng = np.random.default_rng(seed)
+    sides = ([rng.integers(1, 70), 32 * rng.integers(1, 4), 8 * rng.integers(1, 9)] for _ in "mn")
+    m, n = (int(rng.choice(side)) for side in sides)
+    k = int(rng.choice([rng.integers(1, 300), 16 * rng.integers(1, 20), 128]))
+    kinds = SIGNS[seed % len(SIGNS)]
+    turned = tuple(bool(x) for x in rng.integers(0, 2, 2))
+    check_integers(core, m, n, k, kinds, turned=turned)
+
+
+@pytest.mark.parametrize("kind", ["f16", "bf16"])
+@pytest.mark.parametrize("m, n, k", [(32, 32, 64), (24, 64, 72), (9, 96, 200), (40, 40, 8)])
+def test_products_of_floats_that_lie_row_by_row(kind, m, n, k):
+    rng = np.random.default_rng(n + k)
+    a, b = (rng.integers(-8, 9, s).astype(np.float32) for s in ((m, k), (k, n)))
+    c = rng.integers(-100, 100, (m, n)).astype(np.float32)
+    np.testing.assert_array_equal(run_floats(m, n, k, kind, a, b, c), c + a @ b)
+
+
+def words(core, text: str) -> set[str]:
+    """The names of the matrix engine's instructions in the kernel."""
+    known = tuple(hooks.instructions().values())
+    found = {
+        int(word, 16)
+        for word in re.findall(r"\.insn 4, (0x\w+)", render(text, "vector", core, start="linalg"))
+    }
+    return {find(known, word)[0].name for word in found}
+
+
+def test_layout_instructions_bring_rows_into_tiles_and_tiles_into_rows():
+    """Where rows lie in memory whole, no element is moved by itself."""
+    text = product((24, 128), (128, 64), (24, 64), ("i8", "i8"), "i32")
+    assert words(A100, text) == {"smt.vmadot.i8", "smt.vpack.vv"}
+    assert words(A60, text) == {"smt.vmadot.i8"}
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda core: core.name)
+def test_cores_without_a_sub_extension_fall_back(core):
+    """IME -> RVV: a record that lacks everything has no products on the engine, and the same numbers."""
+    rng = np.random.default_rng(7)
+    a, b = random_integers(rng, "i8", (33, 64)), random_integers(rng, "i8", (64, 40))
+    c = random_integers(rng, "i32", (33, 40))
+    text = product(a.shape, b.shape, c.shape, ("i8", "i8"), "i32")
+    outs = []
+    for extensions in (core.extensions, core.extensions - {"xsmti8i32mm"}, frozenset()):
+        cut = attrs.evolve(core, name=f"{core.name}-{len(extensions)}", extensions=extensions)
+        assert (products_of(cut, text) > 0) == (extensions == core.extensions)
+        out = np.zeros_like(c)
+        run(cut, text, ("i8", "i8"), "i32", [a, b, c, out])
+        outs.append(out)
+    np.testing.assert_array_equal(outs[0], outs[1])
+    np.testing.assert_array_equal(outs[0], outs[2])

@@ -3,10 +3,10 @@
 import pytest
 
 from vertebra.core import hooks
+from vertebra.core.matrix import table_row
 from vertebra.core.select import find_core
-from vertebra.plugins.ime.codegen import blocking
 from vertebra.plugins.ime.instructions import MATRIX, instruction
-from vertebra.plugins.ime.tiles import grid, matrix_tiles
+from vertebra.plugins.rvv.matrix import blocking
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_cores_are_found_by_number_and_name(number, name, vlen):
 
 def test_general_cores_have_no_matrix_instructions():
     for name in ("spacemit-x60", "spacemit-x100", "host"):
-        assert matrix_tiles(find_core(name)) == []
+        assert hooks.matrix_tiles(find_core(name)) == ()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,8 @@ def test_general_cores_have_no_matrix_instructions():
     ],
 )
 def test_grids(core, name, expected):
-    assert grid(find_core(core), instruction(name)) == expected
+    found = find_core(core)
+    assert table_row(found, instruction(name)).grid == expected
 
 
 @pytest.mark.parametrize("core", ["spacemit-a60", "spacemit-a100"])
@@ -70,4 +71,4 @@ def test_grids_are_those_of_large_products(core):
     found = find_core(core)
     for record in MATRIX:
         if record.family in ("base", "float") and record.tile(found):
-            assert grid(found, record) == blocking.grid(120, 120, record.operand("vd").group)
+            assert table_row(found, record).grid == blocking.grid(120, 120, record.operand("vd").group)

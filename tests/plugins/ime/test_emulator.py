@@ -9,8 +9,9 @@ import pytest
 from vertebra.core import hooks
 from vertebra.core.errors import LaunchError
 from vertebra.core.instruction import find
+from vertebra.core.vector_state import VectorState
 from vertebra.plugins.ime.instructions import INSTRUCTIONS, MCPM, encode
-from vertebra.plugins.ime.semantics import Registers
+from vertebra.plugins.ime.semantics import BF16
 from vertebra.plugins.qemu.counting import count_emulated, count_instructions
 
 from . import machine
@@ -51,7 +52,7 @@ def test_words_agree_with_the_semantics(core):
         sew = 8 << int(random.integers(3 if "vn" in record.name else 4))
         bf16 = bool(turn % 2) and "xsmtbf16fp32mm" in found.extensions
         numbers = legal_operands(record, random)
-        before = Registers(_interesting(random, found.vlen, bf16), sew, bf16)
+        before = VectorState(_interesting(random, found.vlen, bf16), sew, BF16 if bf16 else "")
         state = copy.deepcopy(before)
         with np.errstate(all="ignore"):
             record.run(state, **numbers)
@@ -106,7 +107,7 @@ def test_special_floats():
         if getattr(record, "family", "") not in ("float", "float_slide", "scaled"):
             continue
         v = random.choice(np.array(special[bf16], np.uint16), (32, 64)).view(np.uint8)
-        before = Registers(v.copy(), 16, bf16)
+        before = VectorState(v.copy(), 16, BF16 if bf16 else "")
         numbers = legal_operands(record, random)
         if turn % 2:  # finite sums, so that not all results are NaN
             before.v[numbers["vs1"]] = 0
@@ -223,7 +224,7 @@ DOT = encode("smt.vmadot", vd=28, vs1=0, vs2=1)
     ],
 )
 def test_illegal_uses_end_the_launch(core, word, vtype, message):
-    step = machine.Step(word, Registers.zeros(hooks.cores()[core].vlen), vtype=vtype)
+    step = machine.Step(word, VectorState.zeros(hooks.cores()[core].vlen), vtype=vtype)
     with pytest.raises(LaunchError, match=message) as error:
         machine.run(core, [step])
     assert "kernel words" in str(error.value) and "SIGILL at words+0x" in str(error.value)
@@ -311,7 +312,7 @@ def test_words_too_far_from_their_thunks_trap():
 def test_the_rounding_mode_of_the_program_does_not_matter(name, thunks):
     random = np.random.default_rng(10)
     record = INSTRUCTIONS[name]
-    before = Registers(_interesting(random, 1024, False), 16)
+    before = VectorState(_interesting(random, 1024, False), 16)
     numbers = {"vd": 10, "vs1": 12, "vs2": 14, "selector": 1, "immediate": 3}
     before.v[1] = random.standard_normal(64).astype(np.float16).view(np.uint8)
     numbers = {operand.name: numbers[operand.name] for operand in record.operands}

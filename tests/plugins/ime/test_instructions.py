@@ -9,9 +9,9 @@ import pytest
 from vertebra.core import elf, hooks, toolchain
 from vertebra.core.errors import ConfigError
 from vertebra.core.instruction import find
+from vertebra.core.vector_state import VectorState
 from vertebra.plugins.ime import semantics
 from vertebra.plugins.ime.instructions import INSTRUCTIONS, MATRIX, encode, instruction
-from vertebra.plugins.ime.semantics import Registers
 
 from .vectors import vectors
 
@@ -230,7 +230,7 @@ def test_add_f32_does_not_round_twice():
 @pytest.mark.parametrize("vlen, name", [(256, "smt.vmadot"), (1024, "smt.vmadotu"), (1024, "smt.vmadot.i4")])
 def test_dot_is_a_matrix_product(vlen, name):
     random = np.random.default_rng(6)
-    state = Registers(random.integers(0, 256, (32, vlen // 8), np.uint8))
+    state = VectorState(random.integers(0, 256, (32, vlen // 8), np.uint8))
     record = instruction(name)
     tile = record.tile({256: A60, 1024: A100}[vlen])
     a = semantics.integers(state.v[2], record.a).reshape(tile.m, tile.k)
@@ -245,7 +245,7 @@ def test_dot_is_a_matrix_product(vlen, name):
 @pytest.mark.parametrize("sew", [8, 16, 32, 64])
 def test_unpack_undoes_pack(sew, immediate):
     random = np.random.default_rng(7)
-    state = Registers(random.integers(0, 256, (32, 128), np.uint8), sew)
+    state = VectorState(random.integers(0, 256, (32, 128), np.uint8), sew)
     instruction("smt.vpack.vv").run(state, vd=8, vs1=2, vs2=3, immediate=immediate)
     instruction("smt.vupack.vv").run(state, vd=10, vs1=8, vs2=9, immediate=immediate)
     np.testing.assert_array_equal(state.v[10:12], state.v[2:4])

@@ -7,6 +7,7 @@ from vertebra.core.layout import names, planner
 from vertebra.core.layout.dtype import encode
 from vertebra.core.layout.errors import LayoutError
 from vertebra.core.layout.registers import source_bytes, tokens_of
+from vertebra.core.vector_state import VectorState
 from vertebra.plugins.ime import layouts, semantics
 from vertebra.plugins.ime.instructions import INSTRUCTIONS
 
@@ -126,7 +127,7 @@ def test_narrow_pack_is_the_instruction(size, imm):
     found = [o for o in layouts.narrow_packs(1024, size) if o.name.endswith(f",{imm}")]
     assert len(found) == 1
     rng = np.random.default_rng(imm)
-    state = semantics.Registers.zeros(1024, sew=8 * size)
+    state = VectorState.zeros(1024, sew=8 * size)
     state.v[1:3] = rng.integers(0, 256, (2, 128))
     made = found[0].apply([state.v[1].copy(), state.v[2].copy()])
     semantics.narrow(insn, state, vd=5, vs1=1, vs2=2, immediate=imm)

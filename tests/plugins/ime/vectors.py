@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from vertebra.plugins.ime.semantics import Registers
+from vertebra.core.vector_state import VectorState
+from vertebra.plugins.ime.semantics import BF16
 
 
 @attrs.frozen
@@ -20,7 +21,7 @@ class Vector:
     name: str
     form: str
     word: int
-    before: Registers
+    before: VectorState
     after: np.ndarray
 
 
@@ -36,7 +37,7 @@ def vectors() -> Iterator[Vector]:
             _place(registers, fields, "before", i)
             after = registers.copy()
             _place(after, fields, "after", i)
-            before = Registers(registers, int(fields["sew"][i]), bool(fields["bf16"][i]))
+            before = VectorState(registers, int(fields["sew"][i]), BF16 if fields["bf16"][i] else "")
             yield Vector(
                 core, f"{core}-{name}", str(fields["form"][i]), int(fields["word"][i]), before, after
             )

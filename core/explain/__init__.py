@@ -1,0 +1,1 @@
+"""One page that shows a kernel at every stage, and what became of each of its lines."""
