@@ -1,0 +1,1 @@
+"""What launches and scopes took, as a tree and as a trace."""
