@@ -87,11 +87,12 @@ def test_accesses_inside_are_as_ever(n):
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.float16, np.int32, np.float64, np.bool_])
-@pytest.mark.parametrize("by, element, program", [(1, 100, 1), (-1, -1, 0), (1000, 1063, 0)])
-def test_a_load_outside_names_line_argument_program_and_element(dtype, by, element, program):
+@pytest.mark.parametrize("by, element, programs, bad", [(1, 100, 2, 1), (-1, -1, 2, 0), (1000, 1063, 1, 0)])
+def test_a_load_outside_names_line_argument_program_and_element(dtype, by, element, programs, bad):
+    """One program alone fails: of several, whichever fails first has the word."""
     x, out = numbers(100, dtype), np.zeros(100, dtype)
-    said = refusal(shifted, (2,), x, out, 100, by, BLOCK=64)
-    assert f"program ({program}, 0, 0): {__file__}:{line('shifted load')}:" in said
+    said = refusal(shifted, (programs,), x, out, 100, by, BLOCK=64)
+    assert f"program ({bad}, 0, 0): {__file__}:{line('shifted load')}:" in said
     assert said.endswith(f"reads x out of bounds: element {element}, its tensor has elements 0 to 99")
     assert not out[64:].any()
 
