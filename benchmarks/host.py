@@ -35,10 +35,11 @@ def goal(task: str) -> float:
 
 
 def tasks() -> dict:
-    """Name -> a function that makes (vertebra's call, torch's call); each returns its result."""
-    rows = row_tasks()
-    made = {name: lambda pair=pair: pair for name, pair in rows.items()}
-    return made | {name: lambda make=make: make()[:2] for name, make in products.TASKS.items()}
+    """Name -> a function that makes (vertebra's call, torch's call, operations); calls return their results.
+
+    operations: None where nobody counts a task's speed in them.
+    """
+    return {name: lambda pair=pair: (*pair, None) for name, pair in row_tasks().items()} | products.TASKS
 
 
 def row_tasks() -> dict:
@@ -105,13 +106,21 @@ def measure(threads: int, options) -> None:
     torch.set_num_threads(threads)
     select.set_core("host")
     chart = Table(title=f"{threads} thread(s), torch {torch.__version__}")
-    headings = ("task", "vertebra, ms", "torch eager", "torch.compile", "ratio to the faster", "goal")
+    headings = (
+        "task",
+        "vertebra, ms",
+        "Gop/s",
+        "torch eager",
+        "torch.compile",
+        "ratio to the faster",
+        "goal",
+    )
     for heading in headings:
         chart.add_column(heading, justify="left" if heading == "task" else "right")
     for name, make in tasks().items():
         if options.task and not any(word in name for word in options.task):
             continue
-        ours, theirs = make()
+        ours, theirs, operations = make()
         # Both sides may write the same output, so the wanted one is kept.
         want = theirs().clone()
         # torch rounds products of bfloat16 to bfloat16.
@@ -122,7 +131,8 @@ def measure(threads: int, options) -> None:
         mine = times.pop("vertebra")
         cells = [f"{1e3 * times[r]:.3f}" if r in times else "-" for r in ("torch eager", "torch.compile")]
         ratio = f"{min(times.values()) / mine:.2f}x"
-        chart.add_row(name, f"{1e3 * mine:.3f}", *cells, ratio, f"{goal(name):.1f}x")
+        speed = f"{operations / mine / 1e9:.0f}" if operations else ""
+        chart.add_row(name, f"{1e3 * mine:.3f}", speed, *cells, ratio, f"{goal(name):.1f}x")
     console().print(chart)
 
 

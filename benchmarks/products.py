@@ -1,17 +1,9 @@
-"""Matrix products and attention on this machine against torch, on one thread and on all.
-
-    python benchmarks/products.py [--threads N]... [--task WORD]... [--seconds S] [--no-compile]
+"""Matrix products and attention on this machine, as tasks of `host.py`.
 
 Row-major operands in, row-major results out: packing is part of every time, and so is all else that
-a launch does.  Rivals take turns; results are checked before they are timed, on one thread by the
-processor time they take.  Each number of threads is measured in a process of its own, since thread pools
-are made once.  Torch's threads are told to sleep between its calls: by default they spin on, and take
-the processors from whoever is next.
+a launch does.
 """
 
-import argparse
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -66,64 +58,3 @@ TASKS = {
     f"attention {HEADS}x{LENGTH}x{HEAD}": lambda: attention_task(False),
     f"attention {HEADS}x{LENGTH}x{HEAD} causal": lambda: attention_task(True),
 }
-
-
-def measure(threads: int, options) -> None:
-    os.environ["VERTEBRA_NUM_THREADS"] = str(threads)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import torch
-    from rich.table import Table
-    from timing import clock_for, console, medians, rivals_for
-
-    from vertebra.core import select
-
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    select.set_core("host")
-    chart = Table(title=f"{threads} thread(s), torch {torch.__version__}")
-    headings = (
-        "task",
-        "vertebra, ms",
-        "Gop/s",
-        "torch eager, ms",
-        "torch.compile, ms",
-        "ratio to the faster",
-    )
-    for heading in headings:
-        chart.add_column(heading, justify="left" if heading == "task" else "right")
-    for name, make in TASKS.items():
-        if options.task and not any(word in name for word in options.task):
-            continue
-        ours, theirs, operations = make()
-        want = theirs().clone()
-        # torch rounds products of bfloat16 to bfloat16.
-        loose = {"rtol": 2e-2, "atol": 0.3} if want.dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 1e-3}
-        torch.testing.assert_close(ours().to(want.dtype), want, **loose)
-        rivals = rivals_for(ours, theirs, compiled=not options.no_compile)
-        times = medians(rivals, seconds=options.seconds, clock=clock_for(threads))
-        mine = times.pop("vertebra")
-        cells = [f"{1e3 * times[r]:.3f}" if r in times else "-" for r in ("torch eager", "torch.compile")]
-        ratio = f"{min(times.values()) / mine:.2f}x"
-        chart.add_row(name, f"{1e3 * mine:.3f}", f"{operations / mine / 1e9:.0f}", *cells, ratio)
-    console().print(chart)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, action="append", help="for both sides (default 1, then all)")
-    parser.add_argument("--task", action="append", help="only tasks whose name holds this word")
-    parser.add_argument("--seconds", type=float, default=2.0, help="per rival and task (default 2)")
-    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
-    options = parser.parse_args()
-    counts = options.threads or sorted({1, len(os.sched_getaffinity(0))})
-    if len(counts) == 1:
-        measure(counts[0], options)
-        return
-    for count in counts:
-        rest = [word for task in options.task or () for word in ("--task", task)]
-        rest += ["--seconds", str(options.seconds), *(["--no-compile"] if options.no_compile else [])]
-        subprocess.run([sys.executable, __file__, "--threads", str(count), *rest], check=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """What the operations on memory of a kernel's `linalg` stage move between arguments and the kernel."""
 
+import abc
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ _DYNAMIC = ir.ShapedType.get_dynamic_size()
 Step = Callable[[dict], None]
 
 
-class Moves:
+class Moves(abc.ABC):
     """One method for every operation, `_<dialect>_<operation>`, that makes a step of it.
 
     For `Follower`, which says what the others do, and what is done about numbers that are not known.
@@ -21,11 +22,13 @@ class Moves:
         self.traffic: dict[str, Traffic] = {}
         self.touched: dict[str, Touched] = {}
 
+    @abc.abstractmethod
     def _need(self, unknown: Unknown, what: str, place) -> Unknown:
-        raise NotImplementedError
+        """What stands for a number that is not known; `what` it is, at `place`."""
 
+    @abc.abstractmethod
     def _other(self, op: ir.Operation) -> Step:
-        raise NotImplementedError
+        """The step of an operation that has no method here."""
 
     def _numbers(self, op, attribute: str, values) -> Callable[[dict], tuple]:
         """The numbers of a mixed list: static ones in an attribute, the others operands in order."""

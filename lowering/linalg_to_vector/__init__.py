@@ -15,9 +15,10 @@ from vertebra.lowering.linalg_to_vector.contract import contract
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, materialise
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
+from vertebra.lowering.linalg_to_vector.operations import is_parallel, is_simple_reduce, is_tensor
 from vertebra.lowering.linalg_to_vector.panel_form_products import product_of_form
 from vertebra.lowering.linalg_to_vector.panels import Engine, product
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_parallel, is_simple_reduce, is_tensor
+from vertebra.lowering.linalg_to_vector.plan import Plan
 from vertebra.lowering.linalg_to_vector.reduce import reduce
 from vertebra.lowering.linalg_to_vector.store import effects, store
 

@@ -9,7 +9,8 @@ import attrs
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import mixed, same, shape_of
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Chunk, Merged
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_elementwise, is_parallel, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, is_parallel, producer
+from vertebra.lowering.linalg_to_vector.plan import Plan
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import attrs
 
 from vertebra.core.mlir import ir
-from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.parallel_loops import PARALLEL
 
 PRODUCT = "linalg.matmul"

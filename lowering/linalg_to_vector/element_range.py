@@ -1,7 +1,7 @@
 """Which values the elements of an integer tensor can have, as far as the operations that make it show."""
 
 from vertebra.core.mlir import ir
-from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.operations import producer
 
 Range = tuple[int, int]  # least and greatest, both included, of the signed values
 _SHAPE_OPS = {

@@ -8,15 +8,8 @@ from vertebra.lowering.linalg_to_vector.axes import axes_of, plain_axes
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
-from vertebra.lowering.linalg_to_vector.plan import (
-    SAME,
-    WHOLE,
-    Plan,
-    block_of,
-    is_elementwise,
-    producer,
-    tiles_of,
-)
+from vertebra.lowering.linalg_to_vector.operations import block_of, is_elementwise, producer
+from vertebra.lowering.linalg_to_vector.plan import SAME, WHOLE, Plan, tiles_of
 from vertebra.lowering.linalg_to_vector.transpose import materialise_turned, turns
 
 _HEAVY_EXPRESSION = 40  # of Plan's cost: beyond it an expression needs registers more than length

@@ -28,7 +28,8 @@ from vertebra.lowering.linalg_to_vector.lanes import (
     Uniform,
     create,
 )
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_elementwise, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, producer
+from vertebra.lowering.linalg_to_vector.plan import Plan
 
 _INTEGER = {"arith.addi": Builder.add, "arith.subi": Builder.sub, "arith.muli": Builder.mul}
 _AFFINE_DIVISIONS = {

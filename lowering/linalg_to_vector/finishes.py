@@ -8,9 +8,9 @@ from vertebra.lowering.linalg_to_vector import panel_buffers
 from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Uniform, create
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.panel_places import Place, copy_into
 from vertebra.lowering.linalg_to_vector.panel_sums import Sums
-from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.sums import Goal, chain_of, goal_of
 
 _SGE, _SLE = 5, 3  # arith.cmpi predicates

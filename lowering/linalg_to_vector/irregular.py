@@ -4,7 +4,7 @@ from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty, stored_type, vector_nest
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Chunk, Uniform, create
-from vertebra.lowering.linalg_to_vector.plan import is_tensor
+from vertebra.lowering.linalg_to_vector.operations import is_tensor
 
 
 def element_by_element(scope: Scope, op) -> list:

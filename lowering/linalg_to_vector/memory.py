@@ -7,7 +7,7 @@ from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.evaluate import kept_dims
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop
-from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.operations import producer
 
 
 def flat_view(b: Builder, memref) -> Strided | None:

@@ -13,7 +13,7 @@ from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part
-from vertebra.lowering.linalg_to_vector.plan import producer
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension, turn
 
 # Bytes between panels.  A row of B goes to all of them: at a distance of a power of two, they would

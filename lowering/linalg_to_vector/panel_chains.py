@@ -11,7 +11,12 @@ import attrs
 from vertebra.core.layout import Layout, panels
 from vertebra.core.target import PanelKernel
 from vertebra.lowering.linalg_to_vector.carried_products import PRODUCT
-from vertebra.lowering.linalg_to_vector.plan import is_elementwise, is_simple_reduce, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.operations import (
+    is_elementwise,
+    is_simple_reduce,
+    is_tensor,
+    producer,
+)
 
 # Combiners that may take elements in any order, as lanes of vectors do.
 _COMBINERS = {

@@ -18,8 +18,8 @@ from vertebra.core.mlir import ir
 from vertebra.core.target import PanelKernel
 from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.carried_products import PRODUCT, is_zero
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.panel_jobs import as_kind, job_of
-from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.shifted import begins_below, undisturbed
 from vertebra.lowering.sparse_rows import sparse_parts
 

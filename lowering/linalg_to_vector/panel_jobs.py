@@ -6,8 +6,8 @@ from vertebra.core.mlir import ir
 from vertebra.core.target import PanelKernel
 from vertebra.lowering.linalg_to_vector.element_range import element_range
 from vertebra.lowering.linalg_to_vector.micro_kernel import computing_type
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.panel_operands import bits_of
-from vertebra.lowering.linalg_to_vector.plan import producer
 
 _BYTE = 8
 _EXTENSIONS = {"arith.extsi": "signed", "arith.extui": "unsigned", "arith.extf": "float"}

@@ -2,7 +2,7 @@
 
 import attrs
 
-from vertebra.lowering.linalg_to_vector.plan import is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, is_tensor, producer
 from vertebra.lowering.parallel_loops import PARALLEL
 
 

@@ -9,9 +9,9 @@ from vertebra.lowering.linalg_to_vector.access import Strided, shape_of, view_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of, vector_nest
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.panel_operands import Side
 from vertebra.lowering.linalg_to_vector.panel_vectors import as_vector
-from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
 

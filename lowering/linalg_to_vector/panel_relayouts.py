@@ -11,6 +11,7 @@ import attrs
 from vertebra.core.layout import panels
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.carried_products import Carried, is_zero
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise
 from vertebra.lowering.linalg_to_vector.panel_buffers import bytes_of
 from vertebra.lowering.linalg_to_vector.panel_chains import (
     Chain,
@@ -27,7 +28,6 @@ from vertebra.lowering.linalg_to_vector.panel_tiles import (
     put,
     reduce_rows,
 )
-from vertebra.lowering.linalg_to_vector.plan import is_elementwise
 from vertebra.lowering.relayouts import out_of_layout
 
 

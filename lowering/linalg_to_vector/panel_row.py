@@ -10,10 +10,10 @@ from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, pieces
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.panel_places import copy_into, loaded_view
 from vertebra.lowering.linalg_to_vector.panel_sums import converted
 from vertebra.lowering.linalg_to_vector.panel_vectors import as_vector
-from vertebra.lowering.linalg_to_vector.plan import producer
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
 

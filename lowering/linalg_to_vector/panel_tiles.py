@@ -12,7 +12,8 @@ import attrs
 from vertebra.core.layout import Layout
 from vertebra.core.mlir import ir
 from vertebra.lowering import packs
-from vertebra.lowering.linalg_to_vector.plan import PANELS, cost_of, is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import PANELS, cost_of
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.shape import reshape, transpose
 

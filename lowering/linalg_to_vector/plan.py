@@ -8,6 +8,17 @@ consumer only while nothing in between can write memory.
 import attrs
 
 from vertebra.core.mlir import ir
+from vertebra.lowering.linalg_to_vector.loads import Load, is_own_buffer, match_load
+from vertebra.lowering.linalg_to_vector.operations import (
+    body_names,
+    divides_indices,
+    extracted_from,
+    is_elementwise,
+    is_parallel,
+    is_simple_reduce,
+    is_tensor,
+    producer,
+)
 
 # How a consumer looks at an operand.
 SAME = "same"  # element by element
@@ -58,100 +69,6 @@ _PIECE = "vertebra.piece"  # marks the operations of a structured load
 PANELS = "vertebra.panels"  # marks a store into a buffer of ours that no load reads
 _SHORTEST_ROW = 4  # of tiles that are worth a loop of their own
 _WORTH_A_ROW = 4  # for an operand that is spread over a dimension
-
-
-def is_tensor(value) -> bool:
-    return isinstance(value.type, ir.RankedTensorType)
-
-
-def producer(value):
-    """The operation that makes `value`, or None for a block argument."""
-    owner = value.owner
-    return None if isinstance(owner, ir.Block) else owner
-
-
-def block_of(value):
-    """The block in which `value` comes into being."""
-    op = producer(value)
-    return value.owner if op is None else op.operation.block
-
-
-def is_elementwise(op) -> bool:
-    """An arith or math operation on tensors."""
-    dialect = op.name.partition(".")[0]
-    return dialect in ("arith", "math") and op.name != "arith.constant" and is_tensor(op.results[0])
-
-
-@attrs.define
-class Load:
-    """A structured load: `bufferization.to_tensor` of a buffer that one copy (and a fill) made.
-
-    view: the memref that is read; element i of the result is view[i - low].
-    low, sizes: ints or index values.  other: the scalar outside, None where all is inside.
-    pieces: the operations that it stands for.
-    """
-
-    view: object
-    low: list
-    sizes: list
-    other: object | None
-    pieces: list
-
-
-def match_load(op, mixed) -> Load | None:
-    """The structured load that `op`, a to_tensor, ends; None when its buffer is made another way."""
-    buffer = op.operands[0]
-    alloc = producer(buffer)
-    if alloc is None or alloc.name != "memref.alloc":
-        return None
-    shape = list(buffer.type.shape)
-    other, copies, pieces = None, [], [alloc]
-    low, sizes = [0] * len(shape), shape
-    for use in buffer.uses:
-        user = use.owner.operation
-        if user == op.operation:
-            continue
-        if user.name == "linalg.fill" and use.operand_number == 1 and other is None:
-            other = user.operands[0]
-            pieces.append(user)
-        elif user.name == "memref.copy" and use.operand_number == 1:
-            copies.append(user)
-        elif user.name == "memref.subview":
-            inner = [u.owner.operation for u in user.results[0].uses]
-            if len(inner) != 1 or inner[0].name != "memref.copy" or inner[0].operands[1].owner != user:
-                return None
-            copies.append(inner[0])
-            low, sizes = mixed(user, "offsets", 1), mixed(user, "sizes", 2)
-            pieces.append(user)
-        else:
-            return None
-    if len(copies) != 1 or (other is None and len(pieces) > 1):
-        return None
-    view = copies[0].operands[0]
-    source = producer(view)
-    if source is not None and source.name == "memref.subview" and len(list(view.uses)) == 1:
-        pieces.append(source)
-    return Load(view, low, sizes, other, [op.operation, copies[0], *pieces])
-
-
-def _is_own_buffer(memref) -> bool:
-    """Whether `memref` is part of a buffer that the function allocates."""
-    op = producer(memref)
-    while op is not None and op.name in ("memref.subview", "memref.reinterpret_cast", "memref.cast"):
-        op = producer(op.operands[0])
-    return op is not None and op.name == "memref.alloc"
-
-
-def body_names(op) -> set[str]:
-    names = set()
-    for region in op.regions:
-        for block in region.blocks:
-            for inner in block.operations:
-                inner = inner.operation
-                names.add(inner.name)
-                if len(inner.regions):
-                    names |= body_names(inner)
-    return names
 
 
 @attrs.define
@@ -276,7 +193,7 @@ class Plan:
                 found.append((value, _look_of(attr.value)))
         if "tensor.extract" in self.names(op):
             # What a load gives is read where it is in memory.
-            found += [(v, MAPPED if self._is_load(v) else WHOLE) for v in _extracted(op)]
+            found += [(v, MAPPED if self._is_load(v) else WHOLE) for v in extracted_from(op.regions[0])]
         return found
 
     # -- loads
@@ -380,7 +297,7 @@ class Plan:
             return self.stores(op)
         if op.name == "linalg.fill":
             return not is_tensor(op.operands[1])
-        if op.name == "memref.copy" and _is_own_buffer(op.operands[1]):
+        if op.name == "memref.copy" and is_own_buffer(op.operands[1]):
             return False  # only what comes after it reads that buffer
         return op.name in _WRITES and not (op.name == "func.call" and _is_view(op))
 
@@ -419,7 +336,7 @@ class Plan:
         if name == "linalg.generic":
             names = self.names(op)
             heavy = sum(cost_of(n) for n in names if n.partition(".")[0] in ("arith", "math"))
-            gathers = names & {"memref.load", "tensor.extract"} or _divides(op)
+            gathers = names & {"memref.load", "tensor.extract"} or divides_indices(op)
             return heavy + (_GATHER_COST if gathers else 0)
         return cost_of(name)
 
@@ -468,50 +385,10 @@ class Plan:
                 self._materialise_late(op)
 
 
-def is_simple_reduce(op) -> bool:
-    """A linalg.reduce of tensors over one dimension that calls nothing."""
-    return (
-        op.name == "linalg.reduce"
-        and is_tensor(op.operands[0])
-        and len(op.attributes["dimensions"]) == 1
-        and not _calls(op)
-    )
-
-
-def _calls(op) -> bool:
-    found = []
-
-    def visit(inner):
-        if inner.name == "func.call":
-            found.append(inner)
-            return ir.WalkResult.INTERRUPT
-        return ir.WalkResult.ADVANCE
-
-    op.walk(visit)
-    return bool(found)
-
-
 def cost_of(name: str) -> int:
     if name in _HEAVY:
         return _HEAVY[name]
     return _MATH_COST if name.startswith("math.") else 1
-
-
-def is_parallel(op) -> bool:
-    return all("parallel" in str(kind) for kind in op.attributes["iterator_types"])
-
-
-def _divides(op) -> bool:
-    """Whether a generic finds an operand's element by a division."""
-    divisions = ir.AffineFloorDivExpr | ir.AffineModExpr | ir.AffineCeilDivExpr
-    todo = [e for attr in op.attributes["indexing_maps"] for e in attr.value.results]
-    while todo:
-        e = todo.pop()
-        if isinstance(e, divisions):
-            return True
-        if isinstance(e, ir.AffineAddExpr | ir.AffineMulExpr):
-            todo += [e.lhs, e.rhs]
-    return False
 
 
 def _look_of(map) -> str:
@@ -545,26 +422,6 @@ def _reader(op):
             return parent.operation
         outer = parent.operation
     return op
-
-
-def _extracted(op):
-    for block in op.regions[0].blocks:
-        for inner in block.operations:
-            inner = inner.operation
-            if inner.name == "tensor.extract":
-                yield inner.operands[0]
-            elif len(inner.regions):
-                yield from (v for region in inner.regions for v in _extracted_in(region))
-
-
-def _extracted_in(region):
-    for block in region.blocks:
-        for inner in block.operations:
-            inner = inner.operation
-            if inner.name == "tensor.extract":
-                yield inner.operands[0]
-            for nested in inner.regions:
-                yield from _extracted_in(nested)
 
 
 def _is_view(op) -> bool:

@@ -14,7 +14,8 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
-from vertebra.lowering.linalg_to_vector.plan import Plan, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.operations import is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import Plan
 
 _ACCUMULATORS = 4  # independent chains at most: they hide the latency of the combining operation
 _LONGEST_CHAIN = 64  # lanes that one sum of floats takes in: some machines add them one after the other

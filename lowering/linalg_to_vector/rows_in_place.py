@@ -13,10 +13,11 @@ from vertebra.lowering.linalg_to_vector.access import Strided, shape_of, view_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of, vector_nest
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
+from vertebra.lowering.linalg_to_vector.loads import Load
 from vertebra.lowering.linalg_to_vector.loops import loop
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part
+from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.packing import signed
-from vertebra.lowering.linalg_to_vector.plan import Load, producer
 from vertebra.lowering.linalg_to_vector.sums import Goal, either
 from vertebra.lowering.linalg_to_vector.tile_sums import added
 from vertebra.lowering.linalg_to_vector.whole_loads import tests_of

@@ -5,7 +5,8 @@ from collections import Counter
 from vertebra.core.mlir import ir
 from vertebra.dialects.constants import constant_of
 from vertebra.lowering.linalg_to_vector.access import mixed, same
-from vertebra.lowering.linalg_to_vector.plan import Load, body_names, match_load, producer
+from vertebra.lowering.linalg_to_vector.loads import Load, match_load
+from vertebra.lowering.linalg_to_vector.operations import body_names, producer
 
 _CASTS = ("arith.index_cast", "arith.extsi", "arith.index_castui")
 _BOUNDS = ("arith.minsi", "arith.maxsi")

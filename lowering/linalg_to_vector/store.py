@@ -28,7 +28,8 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
-from vertebra.lowering.linalg_to_vector.plan import PANELS, Plan, is_tensor, producer, tiles_of
+from vertebra.lowering.linalg_to_vector.operations import is_tensor, producer
+from vertebra.lowering.linalg_to_vector.plan import PANELS, Plan, tiles_of
 
 _EQ, _SLE, _UGE = 0, 3, 9  # arith.cmpi predicates
 _STREAMING = "vertebra.streaming"  # on a store: nobody reads its elements soon

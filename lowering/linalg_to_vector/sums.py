@@ -13,7 +13,7 @@ from vertebra.lowering.linalg_to_vector.access import Strided, shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, stored
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Chunk, Uniform
-from vertebra.lowering.linalg_to_vector.plan import is_elementwise, is_tensor, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, is_tensor, producer
 from vertebra.lowering.linalg_to_vector.store import target_of
 
 _FEW_ROWS = 32  # of sums, up to which the columns of B may be read after some sums are stored

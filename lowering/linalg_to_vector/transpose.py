@@ -8,7 +8,8 @@ from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import DYNAMIC, mixed
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, create
 from vertebra.lowering.linalg_to_vector.loops import nest
-from vertebra.lowering.linalg_to_vector.plan import SAME, Plan, is_elementwise, producer
+from vertebra.lowering.linalg_to_vector.operations import is_elementwise, producer
+from vertebra.lowering.linalg_to_vector.plan import SAME, Plan
 
 
 def running_dimension(plan: Plan, value) -> int | None:

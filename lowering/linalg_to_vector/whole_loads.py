@@ -11,7 +11,7 @@ import attrs
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Uniform, create
-from vertebra.lowering.linalg_to_vector.plan import Load
+from vertebra.lowering.linalg_to_vector.loads import Load
 
 _EQ, _SLE = 0, 3  # arith.cmpi predicates
 
