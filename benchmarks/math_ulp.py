@@ -29,9 +29,11 @@ from math_references import (
     ulp_errors,
 )
 
+from vertebra.core import hooks
 from vertebra.core.llvm_syntax import downgrade
 from vertebra.core.mlir import ir, passmanager
 from vertebra.core.mlir import llvm as mlir_llvm
+from vertebra.core.pipeline import target_of
 from vertebra.lowering.math_to_arith import LIBRARY, expand_math
 
 BLOCK = 4096  # elements a call of a compiled function computes
@@ -102,13 +104,13 @@ def source(
     )
 
 
-def lower(text: str, *, fast: bool = False) -> str:
+def lower(text: str, *, fast: bool = False, ldexp: Callable | None = None) -> str:
     """LLVM IR, in the syntax of llvmlite's LLVM, of MLIR `text`."""
     with ir.Context() as context, ir.Location.unknown():
         context.enable_multithreading(False)
         module = ir.Module.parse(text)
         _expand_library(module)
-        expand_math(module, fast=fast)
+        expand_math(module, fast=fast, ldexp=ldexp)
         module.operation.verify()
         passmanager.PassManager.parse(_PIPELINE).run(module.operation)
         return downgrade(mlir_llvm.translate_module_to_llvmir(module.operation))
@@ -132,12 +134,17 @@ def _expand_library(module) -> None:
 
 
 class Jit:
-    """A compiled kernel of `source`: call it with arrays of any length."""
+    """A compiled kernel of `source`: call it with arrays of any length.
 
-    def __init__(self, text: str, dtype: type, *, fast: bool = False):
+    native: with the host's instruction for powers of two, where it has one.
+    """
+
+    def __init__(self, text: str, dtype: type, *, fast: bool = False, native: bool = True):
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        module = llvm.parse_assembly(lower(text, fast=fast))
+        host = hooks.cores()["host"]
+        ldexp = target_of(host).ldexp(host) if native else None
+        module = llvm.parse_assembly(lower(text, fast=fast, ldexp=ldexp))
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
         )

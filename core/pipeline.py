@@ -55,7 +55,7 @@ def _resolve(name: str, seen: tuple[str, ...]) -> Target:
     if target.extends is None:
         return target
     base = _resolve(target.extends, (*seen, name))
-    return attrs.evolve(target, stages={**base.stages, **target.stages})
+    return attrs.evolve(target, stages={**base.stages, **target.stages}, ldexp=target.ldexp or base.ldexp)
 
 
 def micro_kernels_of(core: Core) -> tuple[MicroKernel, ...]:

@@ -17,6 +17,7 @@ class VectorUnit:
     conversion: element types that it converts to and from f32.
     reach: bytes from a base register that a load reaches by a constant offset.
     scaled_index: a load reaches a base register plus 1, 2, 4 or 8 times another one.
+    number_extremes: the larger, or smaller, of two values, where NaN is no number, is one instruction.
     """
 
     bits: int
@@ -27,6 +28,7 @@ class VectorUnit:
     conversion: frozenset[str] = frozenset({"f32", "f64"})
     reach: int = 1 << 31
     scaled_index: bool = False
+    number_extremes: bool = True
 
     def lanes(self, element_bits: int) -> int:
         """How many elements of `element_bits` bits one operation should cover."""
@@ -287,6 +289,9 @@ class Target:
     extends come after them, and multiply-adds of whole vectors, which every core has, come last.
     assembly: (core, reader) -> the `vertebra.core.roofline.machine_code.Reader` of its assembler text,
     given that of the target it extends, or None; a target without has that one.
+    ldexp: core -> its instruction (x, n) -> x * 2**n, rounded once, for values x and n of one floating type,
+    n a whole number; it returns None for types that it does not take.  A target without has that of the
+    one it extends.
     """
 
     name: str
@@ -295,6 +300,7 @@ class Target:
     micro_kernels: Callable[[Core], tuple[MicroKernel, ...]] | None = None
     panel_kernels: Callable[[Core], tuple[PanelKernel, ...]] | None = None
     assembly: Callable | None = None
+    ldexp: Callable[[Core], Callable | None] | None = None
     description: str = ""
 
 

@@ -13,6 +13,10 @@ from vertebra.lowering.outline_parallel import BODY, SCRATCH_OF
 # offset reaches from the stack pointer, which is where registers are saved.
 _STACK_BUFFER = 4 << 10
 _STACK_TOTAL = 64 << 10
+# Processors tell by the lower 12 bits of addresses whether a load has to wait for a store before it.  What
+# registers leave in the frame lies right below its buffers: at the page offset of the end of a buffer that
+# fills a page, unless something is between.
+_PAGE, _GAP = 4 << 10, 2 << 10
 _SCRATCH_LIMIT = 256 << 20  # per thread; a kernel beyond it has a block size by mistake
 
 SCRATCH_BYTES = "vertebra.scratch_bytes"
@@ -51,13 +55,34 @@ def _allocations(func) -> list:
     return found
 
 
+def _on_stack(memref, gap: int):
+    """A buffer of type `memref` in the function's frame, behind `gap` bytes that nobody uses."""
+    i8, i64 = (ir.IntegerType.get_signless(bits) for bits in (8, 64))
+    block = ir.Operation.create(
+        "memref.alloca",
+        [ir.MemRefType.get([gap + _bytes(memref)], i8) if gap else memref],
+        attributes={
+            "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, 0]),
+            "alignment": ir.IntegerAttr.get(i64, 64),
+        },
+    )
+    return _view(memref, block.result, gap) if gap else block
+
+
+def _view(memref, memory, offset: int):
+    index = ir.IndexType.get()
+    attributes = {"value": ir.IntegerAttr.get(index, offset)}
+    at = ir.Operation.create("arith.constant", [index], attributes=attributes)
+    return ir.Operation.create("memref.view", [memref], [memory, at.result])
+
+
 def _place(func, room: int, nested: dict[str, int]) -> int:
     """The bytes of scratch that `func` needs.
 
     room: bytes of stack that buffers may take.  nested: what the functions before this one need.
     """
     block = func.regions[0].blocks[0]
-    i8, index = ir.IntegerType.get_signless(8), ir.IndexType.get()
+    i8 = ir.IntegerType.get_signless(8)
     dynamic = ir.ShapedType.get_dynamic_size()
     with func.location:
         scratch = block.add_argument(ir.MemRefType.get([dynamic], i8), func.location)
@@ -81,19 +106,9 @@ def _place(func, room: int, nested: dict[str, int]) -> int:
         with ir.InsertionPoint.at_block_begin(block), op.location:
             if inner is None and size <= _STACK_BUFFER and stack + size <= room:
                 stack += size
-                new = ir.Operation.create(
-                    "memref.alloca",
-                    [memref],
-                    attributes={
-                        "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, 0]),
-                        "alignment": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 64),
-                    },
-                )
+                new = _on_stack(memref, _GAP if size == _PAGE else 0)
             else:
-                at = ir.Operation.create(
-                    "arith.constant", [index], attributes={"value": ir.IntegerAttr.get(index, used)}
-                ).result
-                new = ir.Operation.create("memref.view", [memref], [scratch, at])
+                new = _view(memref, scratch, used)
                 used += -(-size // SCRATCH_ALIGNMENT) * SCRATCH_ALIGNMENT
         op.results[0].replace_all_uses_with(new.result)
         op.erase()

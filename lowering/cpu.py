@@ -6,7 +6,7 @@ linalg --linalg_to_vector--> vectors over tensors --bufferisation--> `vector` st
 
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
-from vertebra.core.pipeline import micro_kernels_of, panel_kernels_of
+from vertebra.core.pipeline import micro_kernels_of, panel_kernels_of, target_of
 from vertebra.core.target import Pass
 from vertebra.lowering import (
     address_views,
@@ -38,7 +38,8 @@ def _copies(module, core, options) -> None:
 def _math(module, core, options) -> None:
     from vertebra.lowering.math_to_arith import expand_math
 
-    expand_math(module.operation, fast=options.fast_math)
+    ldexp = target_of(core).ldexp
+    expand_math(module.operation, fast=options.fast_math, ldexp=ldexp(core) if ldexp else None)
 
 
 def _narrow_floats(module, core, options) -> None:

@@ -11,7 +11,7 @@ from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, empty
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform
-from vertebra.lowering.linalg_to_vector.loops import loop, nest
+from vertebra.lowering.linalg_to_vector.loops import either, loop, nest
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part, computing_type, parts
 from vertebra.lowering.linalg_to_vector.operations import block_of, producer
 from vertebra.lowering.linalg_to_vector.packed_rows import Rows, form_of_rows, pack_rows
@@ -27,7 +27,7 @@ from vertebra.lowering.linalg_to_vector.packing import (
     widen,
 )
 from vertebra.lowering.linalg_to_vector.rows_in_place import RowsInPlace, kernel_in_place, rows_in_place
-from vertebra.lowering.linalg_to_vector.sums import Goal, Start, either, goal_of, start_of
+from vertebra.lowering.linalg_to_vector.sums import Goal, Start, goal_of, start_of
 from vertebra.lowering.linalg_to_vector.tile_sums import added, converted, keep_order, less
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 

@@ -81,3 +81,12 @@ def pieces(size: int, width: int) -> list[tuple[int, int, int]]:
         runs.append((start, stop, width))
         start = stop
     return runs
+
+
+def either(condition, types: list, yes, no) -> list:
+    """The values of yes() where `condition` (i1) holds, else of no()."""
+    branch = ir.Operation.create("scf.if", types, [condition], regions=2)
+    for region, make in zip(branch.regions, (yes, no), strict=True):
+        with ir.InsertionPoint(region.blocks.append()):
+            ir.Operation.create("scf.yield", [], make())
+    return list(branch.results)

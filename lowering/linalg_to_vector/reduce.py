@@ -1,4 +1,12 @@
-"""linalg.reduce over one dimension: in several vector accumulators along it, or down it."""
+"""linalg.reduce over one dimension: in several vector accumulators along it, or down it.
+
+Loops along a row begin at its first element where the combiner has an identity to start from: a stretch
+that is loaded ahead of the loop, by instructions of its own, costs masks, and hides from the processor's
+prefetcher that one row follows the other.
+"""
+
+import functools
+from collections.abc import Callable
 
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector.access import mixed, same, shape_of
@@ -13,11 +21,12 @@ from vertebra.lowering.linalg_to_vector.elementwise import (
 )
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Chunk, Lanes, Uniform, create
-from vertebra.lowering.linalg_to_vector.loops import loop, nest, pieces, whole_chunks
+from vertebra.lowering.linalg_to_vector.loops import either, loop, nest, pieces, whole_chunks
 from vertebra.lowering.linalg_to_vector.operations import is_tensor, producer
 from vertebra.lowering.linalg_to_vector.plan import Plan
 
 _ACCUMULATORS = 4  # independent chains at most: they hide the latency of the combining operation
+_OEQ = 1  # arith.cmpf predicate
 _LONGEST_CHAIN = 64  # lanes that one sum of floats takes in: some machines add them one after the other
 
 # Combiners that vector.reduction turns into a tree; of float maxima it makes a chain.
@@ -36,8 +45,17 @@ _KINDS = {
 }
 
 
+# What the combiner leaves as it is, of floats also zeros with their sign.
+_IDENTITIES = {"arith.addf": -0.0, "arith.addi": 0, "arith.mulf": 1.0, "arith.muli": 1, "arith.ori": 0}
+
+# The better of two numbers, as the predicate of arith.cmpf under which the first one is; the worst number.
+_EXTREMES = {"arith.maxnumf": (2, float("-inf")), "arith.minnumf": (4, float("inf"))}
+
+
 class Reduction:
     """One linalg.reduce: inputs, start values (None where the first slice is the start), combiner."""
+
+    from_identity = False  # whether an accumulator must start at the identity
 
     def __init__(self, scope: Scope, op):
         self.scope = scope
@@ -61,7 +79,8 @@ class Reduction:
             return axes
         return plain_axes(self.shape, apart=self.axis)
 
-    def kind(self) -> str | None:
+    def combiner(self) -> str | None:
+        """The name of the operation that alone combines two elements, of integers, f32 or f64."""
         body = list(self.block.operations)
         if len(body) != 2 or len(self.inputs) != 1:
             return None
@@ -70,7 +89,14 @@ class Reduction:
             return None
         if set(body[0].operands) != set(self.block.arguments) or body[1].operands[0] != body[0].results[0]:
             return None
-        return _KINDS.get(body[0].operation.name)
+        return body[0].operation.name
+
+    def kind(self) -> str | None:
+        return _KINDS.get(self.combiner())
+
+    def identity(self, ev: Evaluator) -> Chunk | None:
+        number = _IDENTITIES.get(self.combiner())
+        return None if number is None else _number(ev, self.inputs[0].type.element_type, number)
 
     def combine(self, ev: Evaluator, left: list[Chunk], right: list[Chunk]) -> list[Chunk]:
         env = dict(zip(self.block.arguments, [*right, *left], strict=True))
@@ -86,6 +112,35 @@ class Reduction:
         if self.inits is None:
             return None
         return [ev.at(v, self.axes.without(self.axis).spread(ev.b, idx)) for v in self.inits]
+
+
+class _Extreme(Reduction):
+    """The extreme number among elements by one comparison each; the identity where there is no better one.
+
+    Accumulators that start at the identity are never NaN, so that a comparison, which fails where an
+    element is, leaves them alone.  Elements that are all NaN give the identity instead of NaN.
+    """
+
+    from_identity = True
+
+    def combine(self, ev: Evaluator, left: list[Chunk], right: list[Chunk]) -> list[Chunk]:
+        predicate, _ = _EXTREMES[self.combiner()]
+        attributes = {"predicate": ev.b.constants.i64_attr(predicate)}
+        pair = values_of(ev, [*right, *left])
+        i1 = ev.b.constants.i1
+        type = ev.b.vector_type(i1) if isinstance(pair[0].type, ir.VectorType) else i1
+        better = create("arith.cmpf", type, pair, attributes)
+        return chunks_of([create("arith.select", pair[0].type, [better, *pair])])
+
+    def identity(self, ev: Evaluator) -> Chunk:
+        _, worst = _EXTREMES[self.combiner()]
+        return _number(ev, self.inputs[0].type.element_type, worst)
+
+
+def _number(ev: Evaluator, type, number: float | int) -> Chunk:
+    if isinstance(type, ir.IntegerType):
+        return ev.b.const(number, type)
+    return ev.constant(ir.FloatAttr.get(type, number))
 
 
 def _first_slice_starts(inputs: list, inits: list, axis: int) -> list | None:
@@ -179,40 +234,62 @@ def _along(r: Reduction, sizes: list[int], width: int, inits: list) -> list:
     """The reduced dimension is the last one: lanes combine at the end."""
     b = r.scope.builder(width)
     *limits, limit = limits_of(r.scope, r.inputs, [*r.kept, r.axis])
+    quick = None
+    if r.combiner() in _EXTREMES and not r.scope.unit.number_extremes:
+        quick = _Extreme(r.scope, r.op)
+
+    def whole(how: Reduction, idx: list[Chunk], chains: int = _ACCUMULATORS) -> list[Chunk]:
+        parts = [_run(how, idx, *piece, limit, chains) for piece in pieces(how.shape[how.axis], width)]
+        scalar = how.scope.evaluator(1)
+        return functools.reduce(functools.partial(how.combine, scalar), parts)
 
     def row(idx: list[Chunk], carried: list) -> list:
         scalar = r.scope.evaluator(1)
-        total = r.start(scalar, idx)
         if (found := r.scope.partial.pop(r.op.results[0], None)) is not None:
             lanes, accs = found
-            part = _together(r, r.scope.evaluator(lanes), [chunks_of([acc]) for acc in accs])
-            return _store(scalar, part if total is None else r.combine(scalar, total, part), carried, idx)
-        for start, stop, lanes in pieces(r.shape[r.axis], width):
-            part = _run(r, idx, start, stop, lanes, limit)
-            total = part if total is None else r.combine(scalar, total, part)
+            total = _together(r, r.scope.evaluator(lanes), [chunks_of([acc]) for acc in accs])
+        elif quick is not None:
+            total = _checked(scalar, quick, whole(quick, idx), lambda: whole(r, idx, 1))
+        else:
+            total = whole(r, idx)
+        if (start := r.start(scalar, idx)) is not None:
+            total = r.combine(scalar, start, total)
         return _store(scalar, total, carried, idx)
 
     return nest(b, sizes, inits, row, limits)
 
 
-def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limit) -> list[Chunk]:
+def _checked(scalar: Evaluator, quick: _Extreme, found: list[Chunk], exact: Callable) -> list[Chunk]:
+    """`found`, unless it is the identity: that may stand for NaN."""
+    (value,) = values_of(scalar, found)
+    (worst,) = values_of(scalar, [quick.identity(scalar)])
+    equal = {"predicate": scalar.b.constants.i64_attr(_OEQ)}
+    unsure = create("arith.cmpf", scalar.b.constants.i1, [value, worst], equal)
+    return chunks_of(either(unsure, [value.type], lambda: values_of(scalar, exact()), lambda: [value]))
+
+
+def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limit, most: int) -> list[Chunk]:
     """The elements start..stop-1 along the axis, in chunks of `lanes`, as scalars.
 
-    limit: an index value below which the inputs need no mask along the axis, or None.
+    limit: an index value below which the inputs need no mask along the axis, or None.  most: accumulators.
     """
     ev = r.scope.evaluator(lanes)
     b = ev.b
     turns = (stop - start) // lanes
-    chains = min(chains_of(r, lanes), turns)
+    chains = min(chains_of(r, lanes), turns, most)
 
     def chunk(at: Uniform, inner: Evaluator, below=None) -> list[Chunk]:
         at.below = below
         return r.at(inner, idx, at if lanes == 1 else Affine(at, b.const(1), below))
 
-    # The first chunk of every chain is its start, so that no identity is needed.
-    accs = [chunk(b.const(start + c * lanes), ev) for c in range(chains)]
     whole = turns // chains * chains
     count = len(r.inputs)
+    ahead = 0  # chunks that the chains start with
+    if (identity := r.identity(ev) if whole > chains or r.from_identity else None) is not None:
+        accs = [[identity]] * chains
+    else:
+        ahead = chains
+        accs = [chunk(b.const(start + c * lanes), ev) for c in range(chains)]
 
     def step(i, flat):
         inner = ev.child()
@@ -223,12 +300,13 @@ def _run(r: Reduction, idx: list[Chunk], start: int, stop: int, lanes: int, limi
             new += values_of(inner, r.combine(inner, acc, chunk(at, inner, i.below)))
         return new
 
-    if whole > chains:
+    if whole > ahead:
         flat = [v for acc in accs for v in values_of(ev, acc)]
-        first, last, turn = start + chains * lanes, start + whole * lanes, chains * lanes
+        first, last, turn = start + ahead * lanes, start + whole * lanes, chains * lanes
         if limit is not None and start == 0:
             split = whole_chunks(b, limit, last, turn)
-            split = create("arith.maxsi", b.index, [split, b.scalar(b.const(first))])
+            if ahead:
+                split = create("arith.maxsi", b.index, [split, b.scalar(b.const(first))])
             flat = loop(b, first, split, turn, flat, step, below=limit)
             first = split
         flat = loop(b, first, last, turn, flat, step)

@@ -14,11 +14,11 @@ from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of, vec
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Chunk, Uniform, create
 from vertebra.lowering.linalg_to_vector.loads import Load
-from vertebra.lowering.linalg_to_vector.loops import loop
+from vertebra.lowering.linalg_to_vector.loops import either, loop
 from vertebra.lowering.linalg_to_vector.micro_kernel import Part
 from vertebra.lowering.linalg_to_vector.operations import producer
 from vertebra.lowering.linalg_to_vector.packing import signed
-from vertebra.lowering.linalg_to_vector.sums import Goal, either
+from vertebra.lowering.linalg_to_vector.sums import Goal
 from vertebra.lowering.linalg_to_vector.tile_sums import added
 from vertebra.lowering.linalg_to_vector.whole_loads import tests_of
 

@@ -13,6 +13,7 @@ from vertebra.lowering.linalg_to_vector.access import Strided, shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, stored
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Builder, Chunk, Uniform
+from vertebra.lowering.linalg_to_vector.loops import either
 from vertebra.lowering.linalg_to_vector.operations import is_elementwise, is_tensor, producer
 from vertebra.lowering.linalg_to_vector.store import target_of
 
@@ -51,15 +52,6 @@ class Goal:
         """Stores what becomes of the sums `chunk` at `idx`."""
         ev.remember(self.sums, idx, chunk)
         ev.memory.store(stored(ev, ev.at(self.value, idx)), self.view.base, self.view.linear(ev.b, idx))
-
-
-def either(condition, types: list, yes, no) -> list:
-    """The values of yes() where `condition` (i1) holds, else of no()."""
-    branch = ir.Operation.create("scf.if", types, [condition], regions=2)
-    for region, make in zip(branch.regions, (yes, no), strict=True):
-        with ir.InsertionPoint(region.blocks.append()):
-            ir.Operation.create("scf.yield", [], make())
-    return list(branch.results)
 
 
 # -- the first turn

@@ -38,10 +38,12 @@ _NARROW = ("f16", "bf16")
 
 
 def _expansion(formula: Callable) -> Callable:
-    """fn(*operands, type) -> value(s): `formula` on values of `type`, at the current insertion point."""
+    """fn(*operands, type, ldexp) -> value(s): `formula` on values of `type`, at the insertion point."""
 
-    def expand(*operands: ir.Value, type: ir.Type) -> ir.Value | tuple[ir.Value, ...]:
-        shape = Shape(type)
+    def expand(
+        *operands: ir.Value, type: ir.Type, ldexp: Callable | None = None
+    ) -> ir.Value | tuple[ir.Value, ...]:
+        shape = Shape(type, ldexp)
         arguments = [wrap(x, shape) for x in operands]
         narrow = next((x.kind.name for x in arguments if x.kind.name in _NARROW), None)
         if narrow:
@@ -159,7 +161,10 @@ type: any type of the operands' shape.
 """
 
 EXPANSIONS = MappingProxyType(_table(_FORMULAS) | {"arith.remf": _expansion(remainder.remf)})
-"""Operation name -> fn(*operands, type=result type) -> value, or a tuple of values for math.sincos."""
+"""Operation name -> fn(*operands, type=result type) -> value, or a tuple of values for math.sincos.
+
+They also take `ldexp`, the instruction of `core.target.Target.ldexp`.
+"""
 
 FAST_EXPANSIONS = MappingProxyType(_table(_FAST_FORMULAS))
 """Looser and quicker, on f32, f16 and bf16; the bounds stand beside each function."""
@@ -169,11 +174,11 @@ def _element(type_: ir.Type) -> str:
     return str(type_.element_type if isinstance(type_, ir.ShapedType) else type_)
 
 
-def expand_math(module_op, *, fast: bool = False) -> int:
+def expand_math(module_op, *, fast: bool = False, ldexp: Callable | None = None) -> int:
     """Replaces every operation of `EXPANSIONS` below `module_op` in place; returns how many there were.
 
     fast: take `FAST_EXPANSIONS` where they exist.  An operation with fastmath flag `afn`
-    (approximate functions) gets them in any case.
+    (approximate functions) gets them in any case.  ldexp: as in `EXPANSIONS`.
     Raises CompileError for a tensor whose shape is not known.
     """
     found = []
@@ -185,11 +190,11 @@ def expand_math(module_op, *, fast: bool = False) -> int:
 
     module_op.operation.walk(visit)
     for op in found:
-        _expand(op, fast)
+        _expand(op, fast, ldexp)
     return len(found)
 
 
-def _expand(op, fast: bool) -> None:
+def _expand(op, fast: bool, ldexp: Callable | None) -> None:
     type_ = op.results[0].type
     if isinstance(type_, ir.ShapedType) and not (type_.has_rank and type_.has_static_shape):
         raise CompileError(
@@ -202,7 +207,7 @@ def _expand(op, fast: bool) -> None:
     if approximate and op.name in FAST_EXPANSIONS and _element(type_) != "f64":
         table = FAST_EXPANSIONS
     with op.location, ir.InsertionPoint(op):
-        new = table[op.name](*op.operands, type=type_)
+        new = table[op.name](*op.operands, type=type_, ldexp=ldexp)
     for old, value in zip(op.results, new if isinstance(new, tuple) else (new,), strict=True):
         old.replace_all_uses_with(value)
     op.erase()

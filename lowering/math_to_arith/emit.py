@@ -43,9 +43,13 @@ FORMATS = {"f32": F32, "f64": F64}
 
 
 class Shape:
-    """The types of one shape, one for each element type, and the constants made so far."""
+    """The types of one shape, one for each element type, and the constants made so far.
 
-    def __init__(self, like: ir.Type):
+    ldexp: the target's instruction that multiplies by powers of two (`core.target.Target.ldexp`), or None.
+    """
+
+    def __init__(self, like: ir.Type, ldexp: Callable | None = None):
+        self.ldexp = ldexp
         self.like = like if isinstance(like, ir.ShapedType) else None
         self.kinds: dict[str, Kind] = {}
 
@@ -108,13 +112,17 @@ def wrap(value: ir.Value, shape: Shape | None = None) -> "Expr":
 
 
 class Expr:
-    """A value in a formula.  Comparisons give i1 values, for `select`; they are false on NaN."""
+    """A value in a formula.  Comparisons give i1 values, for `select`; they are false on NaN.
 
-    __slots__ = ("kind", "value")
+    number: of an integer that came from rounding, the same as a floating-point number; else None.
+    """
 
-    def __init__(self, value: ir.Value, kind: Kind):
+    __slots__ = ("kind", "number", "value")
+
+    def __init__(self, value: ir.Value, kind: Kind, number: "Expr | None" = None):
         self.value = value
         self.kind = kind
+        self.number = number
 
     def _make(
         self, name: str, *operands: "Expr | float | int", kind: Kind | None = None, **attributes
@@ -309,7 +317,8 @@ def branch(condition: Expr, rare: Callable, common: Callable, *operands: Expr) -
     chosen = ir.Operation.create("scf.if", results=[], operands=[any_lane], regions=2)
     kinds: list[Kind] = []
     for region, compute in zip(chosen.regions, (rare, common), strict=True):
-        shape = Shape(operands[0].value.type)  # constants made in one region are unknown outside
+        # Constants made in one region are unknown outside.
+        shape = Shape(operands[0].value.type, operands[0].kind.shape.ldexp)
         with ir.InsertionPoint(region.blocks.append()):
             results = compute(*(wrap(x.value, shape) for x in operands))
             scf.YieldOp([x.value for x in results])
@@ -340,8 +349,13 @@ def power_of_two(n: Expr) -> Expr:
 def scale(x: Expr, n: Expr) -> Expr:
     """x * 2**n, rounded once, for x near 1 and n within twice the exponent range.
 
-    Two factors, because 2**n itself may be out of range where the product is subnormal or finite.
+    By the target's instruction for it, or by two factors, because 2**n itself may be out of range where
+    the product is subnormal or finite.
     """
+    if (ldexp := x.kind.shape.ldexp) is not None:
+        number = n.number if n.number is not None else n.to(x.kind.name)
+        if (scaled := ldexp(x.value, number.value)) is not None:
+            return Expr(scaled, x.kind)
     half = n >> 1
     return x * power_of_two(half) * power_of_two(n - half)
 
@@ -360,7 +374,10 @@ def round_product(x: Expr, factor: float) -> tuple[Expr, Expr]:
 
 def split_rounded(shifted: Expr, magic: float) -> tuple[Expr, Expr]:
     """The integer in the low bits of `shifted`, which is magic + n."""
-    return shifted - magic, shifted.bits() - magic_bits(shifted.format)
+    k = shifted - magic
+    n = shifted.bits() - magic_bits(shifted.format)
+    n.number = k
+    return k, n
 
 
 def magic_bits(form: Format) -> int:

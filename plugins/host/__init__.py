@@ -13,13 +13,12 @@ def _vector_unit(arch: str, features: frozenset[str]) -> VectorUnit:
         half = {"f16"} if "+f16c" in features else set()
         # Not bf16: vcvtneps2bf16 flushes subnormals to zero, so integer arithmetic converts it.
         conversion = frozenset({"f32", "f64"} | half)
+        x86 = {"scaled_index": True, "number_extremes": False}
         if "+avx512f" in features and "+avx512vl" in features:
-            return VectorUnit(512, registers=32, conversion=conversion, scaled_index=True)
+            return VectorUnit(512, registers=32, conversion=conversion, **x86)
         if "+avx2" in features:
-            return VectorUnit(
-                256, registers=16, scalar_operand=False, conversion=conversion, scaled_index=True
-            )
-        return VectorUnit(128, registers=16, scalar_operand=False, scaled_index=True)
+            return VectorUnit(256, registers=16, scalar_operand=False, conversion=conversion, **x86)
+        return VectorUnit(128, registers=16, scalar_operand=False, **x86)
     return _SIMPLE  # NEON's, and what a machine without a record of its own is taken to have
 
 
@@ -69,9 +68,16 @@ def vertebra_targets():
             stages=CPU_STAGES,
             micro_kernels=_micro_kernels,
             assembly=_assembly,
+            ldexp=_ldexp,
             description="the machine's own vector registers",
         )
     ]
+
+
+def _ldexp(core: Core):
+    from vertebra.plugins.host.x86_scaling import ldexp
+
+    return ldexp(core)
 
 
 def _micro_kernels(core: Core):

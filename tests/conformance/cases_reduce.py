@@ -27,6 +27,23 @@ def reduce_2d(x, rows, columns, total, M: tl.constexpr, N: tl.constexpr, OP: tl.
     tl.store(total, all_of_it)
 
 
+@triton.jit
+def extreme_of_rows(x, out, M: tl.constexpr, N: tl.constexpr, OP: tl.constexpr):
+    """Of rows that are longer than a few vectors."""
+    for i in range(M):
+        row = tl.load(x + i * N + tl.arange(0, N))
+        tl.store(out + i, tl.max(row, 0) if OP == "max" else tl.min(row, 0))
+
+
+def hopeless_rows(sign):
+    """Rows of NaN, of both, of infinity, and of one number among either."""
+    rows = np.full((5, 256), np.nan)
+    rows[1, 77] = rows[2] = sign * np.inf
+    rows[3, 200] = rows[4, 3] = 7
+    rows[4, 4:] = sign * np.inf
+    return rows
+
+
 NUMPY = {"sum": np.sum, "max": np.max, "min": np.min, "xor": np.bitwise_xor.reduce}
 
 
@@ -393,5 +410,17 @@ CASES = [
         meta={"M": 4, "N": 16, "OP": "max"},
         expect=lambda x, **_: {"rows": np.nanmax(x, 1), "columns": np.nanmax(x, 0), "total": [np.nanmax(x)]},
         ulps=0,
+    ),
+    *(
+        Case(
+            id=f"{name}-of-nothing-but-nan-or-infinity-{dtype}",
+            kernel=extreme_of_rows,
+            args={"x": given(dtype, hopeless_rows(sign)), "out": output(dtype, 5)},
+            meta={"M": 5, "N": 256, "OP": name},
+            expect=lambda x, sign=sign, **_: {"out": np.array([np.nan, sign * np.inf, sign * np.inf, 7, 7])},
+            ulps=0,
+        )
+        for name, sign in (("max", -1), ("min", 1))
+        for dtype in ("f32", "f64", "f16")
     ),
 ]

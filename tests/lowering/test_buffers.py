@@ -55,6 +55,13 @@ def test_a_small_buffer_is_on_the_stack_at_the_head_of_the_function():
     assert (scratch(func), found(func, "memref.alloc")) == (0, [])
 
 
+def test_what_lies_below_a_buffer_of_a_page_is_not_at_the_page_offset_of_its_end():
+    _module, func = placed(buffers("1024xf32"))
+    (alloca,) = found(func, "memref.alloca")
+    assert alloca.results[0].type.shape == [4096 + 2048]
+    assert offsets(func) == [2048]
+
+
 def test_large_buffers_are_in_scratch_memory_side_by_side():
     _module, func = placed(buffers("1025xf32", "3000xi8", "70x100xi8", "2048xf64"))
     sizes = [4100, 7000, 16384]  # 3000 bytes fit the stack

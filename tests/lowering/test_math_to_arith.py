@@ -28,9 +28,10 @@ def worst(name, element, arrays, kernel):
     return errors[at], tuple(float(x[at]) for x in arrays)
 
 
+@pytest.mark.parametrize("native", [False, True], ids=["any", "native"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_f32_vectors(name):
-    kernel = math_ulp.Jit(math_ulp.source(name, "f32"), np.float32)
+def test_f32_vectors(name, native):
+    kernel = math_ulp.Jit(math_ulp.source(name, "f32"), np.float32, native=native)
     error, at = worst(name, "f32", math_ulp.samples(name, np.float32, 2 * math_ulp.BLOCK), kernel)
     assert error <= F32_BOUNDS[name], f"{error} ULP at {at}"
 
