@@ -16,22 +16,25 @@ def linear(
     K: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
     HALF: tl.constexpr,
     MASKED: tl.constexpr,
 ):
     """c (M, N) = relu(a (M, K) @ b (K, N) + bias (N,)) * scale in float32, stored in float16 or float32.
 
-    Blocks of b divide it; those of a and c do where not MASKED.
+    Blocks divide b; they do a and c where not MASKED.
     """
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    inner = tl.arange(0, K)
-    if MASKED:
-        a = tl.load(a_ptr + rows[:, None] * K + inner[None, :], mask=rows[:, None] < M, other=0.0)
-    else:
-        a = tl.load(a_ptr + rows[:, None] * K + inner[None, :])
-    b = tl.load(b_ptr + inner[:, None] * N + columns[None, :])
-    acc = tl.dot(a, b, out_dtype=tl.float32, input_precision="ieee")
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for start in range(0, K, BLOCK_K):
+        inner = start + tl.arange(0, BLOCK_K)
+        if MASKED:
+            a = tl.load(a_ptr + rows[:, None] * K + inner[None, :], mask=rows[:, None] < M, other=0.0)
+        else:
+            a = tl.load(a_ptr + rows[:, None] * K + inner[None, :])
+        b = tl.load(b_ptr + inner[:, None] * N + columns[None, :])
+        acc = tl.dot(a, b, acc, input_precision="ieee")
     acc += tl.load(bias_ptr + columns)[None, :]
     acc = tl.maximum(acc, 0.0) * scale
     place = c_ptr + rows[:, None] * N + columns[None, :]

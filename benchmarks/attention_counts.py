@@ -1,15 +1,21 @@
-"""Instructions that attention takes per block of keys on SpacemiT's matrix engines, by the emulator.
+"""Instructions that attention takes per block of keys on matrix engines, by the emulator.
 
     python benchmarks/attention_counts.py
 
 One program of 64 rows, heads of 64, blocks of 64 keys.  Two launches that differ by two blocks of keys
 give the instructions of one.  "between" leaves out what a loop with the same two products, and with the
-packing of K and V, takes when neither needs the other's result.  Instructions are no cycles.
+packing of K and V, takes when neither needs the other's result.  "row by row" is the same without the
+planner's way from the sums to the next product: the sums leave their panels, and the weights are packed.
+A core whose matrix unit reads operands where they lie has no panels, and hence no such difference.
+Instructions are no cycles.
 """
 
+import contextlib
 import math
+import re
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -33,6 +39,9 @@ RUNS = [
     ("spacemit-a100", "packed", "fp16"),
     ("spacemit-a100", "integers", "i8"),
     ("spacemit-a60", "integers", "i8"),
+    ("ame-generic", "plain", "fp16"),
+    ("ame-generic", "plain", "bf16"),
+    ("ame-generic", "integers", "i8"),
 ]
 
 
@@ -92,18 +101,48 @@ def per_block(core, way: str, kind: str) -> dict:
     return {name: (long[name] - short[name]) // 2 for name in long}
 
 
+@contextlib.contextmanager
+def row_by_row():
+    """No product hands its sums to the next one."""
+    with mock.patch("vertebra.lowering.linalg_to_vector.panel_relayouts.find_chains", lambda kernels: []):
+        yield
+
+
+def plan(core, way: str, kind: str) -> str:
+    """How the compiler says that the weights get from registers to the second product."""
+    from vertebra.plugins.triton.aot import compile_file
+
+    name, file, signature, constants = KERNELS[way]
+    constants += ",CAUSAL=False" if way in ("plain", "packed") else ""
+    made = compile_file(
+        str(HERE.parent / file),
+        name,
+        signature=signature.format(kind),
+        constexpr=constants,
+        core=core.name,
+        emit="vector",
+    )
+    return ", ".join(dict.fromkeys(re.findall(r'vertebra.plan = "[^"]*: ([^"]*)"', made.data))) or "in place"
+
+
 def main() -> None:
     from rich.table import Table
     from timing import console
 
     from vertebra.core.hooks import cores
 
-    classes = ("all", "between", "custom1", "vector_load", "vector_store", "vector_arithmetic")
-    chart = Table("core", "kernel", "type", *classes, title="instructions per block of 64 keys")
-    for core, way, kind in RUNS:
-        counts = per_block(cores()[core], way, kind)
-        counts["between"] = counts["all"] - per_block(cores()[core], "products", kind)["all"]
-        chart.add_row(core, way, kind, *(str(counts[name]) for name in classes))
+    heads = ("core", "kernel", "all: row by row", "now", "between: row by row", "now", "less", "plan")
+    chart = Table(*heads, title="instructions per block of 64 keys")
+    for name, way, kind in RUNS:
+        core = cores()[name]
+        products = per_block(core, "products", kind)["all"]
+        with row_by_row():
+            before = per_block(core, way, kind)["all"]
+        counts = per_block(core, way, kind)
+        between = before - products, counts["all"] - products
+        less = f"{1 - between[1] / between[0]:.0%}"
+        totals = (before, counts["all"], *between)
+        chart.add_row(name, f"{way}, {kind}", *map(str, totals), less, plan(core, way, kind))
     console().print(chart)
 
 

@@ -11,6 +11,7 @@ weights of which two of four are kept.  Instructions are no cycles.  --small: le
 """
 
 import argparse
+import functools
 import math
 import re
 import sys
@@ -170,14 +171,19 @@ def convolution(core) -> dict:
     return counts
 
 
-def scaled_blocks(core) -> dict:
-    """128 x 512 by 512 x 128, two blocks of 16 to a scale; codes are small, so that sums in f16 are exact."""
+def scaled_blocks(core, at_once: int = 1) -> dict:
+    """128 x 512 by 512 x 128, two products of 16 to a scale; codes are small: sums in f16 are exact.
+
+    at_once: blocks in a turn of the kernel's loop.
+    """
     rng = np.random.default_rng(0)
     a, b = (rng.integers(-1, 2, s).astype(np.int8) for s in ((128, 512), (512, 128)))
     scales = rng.choice([0.5, 1.0], (16, 128)).astype(np.float16)
     out = np.zeros((128, 128), np.float16)
     signature = "*i8:16,*i8:16,*fp16:16,*fp16:16,i32:16,i32:16"
-    counts = form(core, "blocks", signature, "M=128,N=128", (1, 1, 1), [a, b, scales, out, 128, 512])
+    counts = form(
+        core, "blocks", signature, f"M=128,N=128,AT_ONCE={at_once}", (1, 1, 1), [a, b, scales, out, 128, 512]
+    )
     np.testing.assert_array_equal(out, a.astype(float) @ (b * np.repeat(scales.astype(float), 32, axis=0)))
     return counts
 
@@ -205,10 +211,12 @@ def form(core, kernel: str, signature: str, constants: str, grid: tuple, args: l
 
 
 _TAPS = 3 * 512 * 64 * 64  # multiplications
+_SCALED = {"spacemit-a100": 128 * 128 * 512 // 1024}
 # (name, what counts it, core -> matrix instructions)
 FORMS = (
     ("3 taps", convolution, {"spacemit-a60": _TAPS // 128, "spacemit-a100": _TAPS // 1024}),
-    ("scaled blocks", scaled_blocks, {"spacemit-a100": 128 * 128 * 512 // 1024}),
+    ("scaled blocks", scaled_blocks, _SCALED),
+    ("scaled blocks, 4 a turn", functools.partial(scaled_blocks, at_once=4), _SCALED),
     ("two of four", sparse_weights, {"spacemit-a100": 128 * 128 * 512 // 2048}),
 )
 

@@ -19,17 +19,22 @@ def conv(x, w, out, ROWS: tl.constexpr, C: tl.constexpr, F: tl.constexpr, TAPS: 
 
 
 @triton.jit
-def blocks(a, b, scales, out, n, k, M: tl.constexpr, N: tl.constexpr):
-    """out (M, n) f16 = a (M, k) i8 @ b (k, n) i8 times a scale (k / 32, n) f16 for 32 rows of a column"""
+def blocks(a, b, scales, out, n, k, M: tl.constexpr, N: tl.constexpr, AT_ONCE: tl.constexpr):
+    """out (M, n) f16 = a (M, k) i8 @ b (k, n) i8 times a scale (k / 32, n) f16 for 32 rows of a column
+
+    AT_ONCE: blocks in a turn of the loop.
+    """
     rows, columns = tl.arange(0, M), tl.program_id(0) * N + tl.arange(0, N)
     acc = tl.zeros((M, N), tl.float16)
-    for block in range(0, k // 32):
-        scale = tl.load(scales + block * n + columns)
-        for half in tl.static_range(2):
-            inner = (2 * block + half) * 16 + tl.arange(0, 16)
-            x = tl.load(a + rows[:, None] * k + inner[None, :])
-            y = tl.load(b + inner[:, None] * n + columns[None, :])
-            acc += tl.dot(x, y, out_dtype=tl.int32).to(tl.float16) * scale[None, :]
+    for first in range(0, k // 32, AT_ONCE):
+        for number in tl.static_range(AT_ONCE):
+            block = first + number
+            scale = tl.load(scales + block * n + columns)
+            for half in tl.static_range(2):
+                inner = (2 * block + half) * 16 + tl.arange(0, 16)
+                x = tl.load(a + rows[:, None] * k + inner[None, :])
+                y = tl.load(b + inner[:, None] * n + columns[None, :])
+                acc += tl.dot(x, y, out_dtype=tl.int32).to(tl.float16) * scale[None, :]
     tl.store(out + rows[:, None] * n + columns[None, :], acc)
 
 

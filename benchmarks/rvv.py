@@ -33,14 +33,13 @@ def count(core, path: str, kernel: str, signature: str, constants: str, grid: tu
     """Instructions by class of one launch of a kernel in a Python file."""
     from vertebra.core import compile as stages
     from vertebra.core.select import runtime_for
-    from vertebra.plugins.qemu.counting import count_instructions
     from vertebra.plugins.triton.aot import compile_file
 
     made = compile_file(
         str(path), kernel, signature=signature, constexpr=constants, core=core.name, emit="llir"
     )
     binary = stages.compile(made.data, core, name=kernel, signature=made.signature, start="llir")
-    return count_instructions(runtime_for(core).load(binary), grid, args)
+    return runtime_for(core).load(binary).count(grid, args)
 
 
 def product(core, block: tuple[int, int, int]) -> int:
@@ -77,13 +76,12 @@ def count_object(core, name: str, code: bytes) -> int:
     """Instructions of the product by function `name` of an object with our binary interface."""
     from vertebra.core.runtime import Binary
     from vertebra.core.select import runtime_for
-    from vertebra.plugins.qemu.counting import count_instructions
 
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(s).astype(np.float32) for s in ((240, 256), (256, 240)))
     c = np.zeros((240, 240), np.float32)
     binary = Binary(name=name, object=code, scratch_bytes=0, signature=("*fp32",) * 3, core=core)
-    counts = count_instructions(runtime_for(core).load(binary), (1, 1, 1), [a, b, c])
+    counts = runtime_for(core).load(binary).count((1, 1, 1), [a, b, c])
     np.testing.assert_allclose(c, a @ b, rtol=1e-3, atol=1e-3)
     return counts["all"]
 

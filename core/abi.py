@@ -7,9 +7,9 @@ An object exports, for a kernel called NAME, one C function
 
 that runs the programs with linear ids begin <= p < end, where
 p = x + grid_x * (y + grid_y * z).  `args` holds one 8-byte slot per run-time
-argument, in the order of the signature: an address, or the value's own bytes
-at the low end of the slot (little endian).  `scratch` is the calling thread's
-own block of `scratch_bytes` bytes (in the artifact's metadata), 128-byte
+argument, in the order of the signature: an address, which is a multiple of the
+size of an element, or the value's own bytes at the low end of the slot (little endian).  `scratch` is the
+calling thread's own block of `scratch_bytes` bytes (in the artifact's metadata), 128-byte
 aligned, contents undefined.  The function is reentrant and keeps no state, so
 any number of threads may run disjoint ranges at once.
 
@@ -27,6 +27,7 @@ SCRATCH_ALIGNMENT = 128
 SERVICES = (
     "vertebra_print",
     "vertebra_fail",
+    "vertebra_fail_as",
     "vertebra_out_of_bounds",
     "vertebra_record",
     "vertebra_stream_threads",
@@ -43,8 +44,17 @@ SERVICES = (
 BARRIER_BYTES = 64  # VERTEBRA_BARRIER_BYTES there
 FIRST_PHASE = -1  # VERTEBRA_FIRST_PHASE there
 # Relative to core/native: what provides the services, and what that includes.
-SERVICE_SOURCES = ("pool.c", "parallel.c", "barrier.c", "print.c", "bounds.c", "record.c")
-SERVICE_HEADERS = ("pool.h", "services.h", "stream.h", "record.h")
+SERVICE_SOURCES = (
+    "pool.c",
+    "parallel.c",
+    "barrier.c",
+    "print.c",
+    "bounds.c",
+    "failures.c",
+    "record.c",
+    "clock.c",
+)
+SERVICE_HEADERS = ("pool.h", "services.h", "stream.h", "record.h", "clock.h")
 UNDEFINED_ALLOWED = ("memcpy", "memmove", "memset", *SERVICES)
 
 # Triton's type name -> how a Python value fills its 8-byte slot.

@@ -37,6 +37,12 @@ def read_text(path: str) -> str:
         ) from None
 
 
+def check_readable(path: str) -> None:
+    """Raises OSError where `path` is no file that can be read."""
+    with open(path, "rb"):
+        pass
+
+
 def write_output(data: str | bytes, path: str | None) -> None:
     """Writes to the file `path`, or text to standard output."""
     if path is not None and path != "-":

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from vertebra.core import assembly, bounds, cache, dump, hooks, llvm, pipeline, reproducer, toolchain
+from vertebra.core.buffers import Arguments
 from vertebra.core.context import context
 from vertebra.core.errors import ConfigError, VertebraError
 from vertebra.core.mlir import llvm as llvm_dialect
@@ -13,6 +15,7 @@ from vertebra.core.target import Core
 from vertebra.core.watch import Watch
 
 _DEFINED = re.compile(r"(?:\b(?:tt|func|llvm)\.func (?:public |private )?|^@)@?([A-Za-z_]\w*)", re.MULTILINE)
+_ARGUMENTS = re.compile(r'^@(\S+)_arguments = internal constant \[\d+ x i8\] c"([^"]*)"', re.MULTILINE)
 _SCRATCH = re.compile(r"^@(\S+)_scratch_bytes = .*\bi64 (\d+)", re.MULTILINE)
 
 
@@ -26,7 +29,7 @@ def render(
     observe: Callable | None = None,
     watch: Watch | None = None,
     filename: str = "-",
-) -> str | bytes:
+) -> Any:
     """The kernel `text`, given at stage `start`, as it is at stage `stop`.
 
     observe, watch: as of `pipeline.lower`; without a watch, what the environment asks for (see
@@ -114,8 +117,9 @@ def compile(
             raise ConfigError(
                 f"there is no kernel {name!r} in the text", fix=f"it has {', '.join(scratch) or 'none'}"
             )
+        said = dict(_ARGUMENTS.findall(llir)).get(name, Arguments().text)
         obj = emit_object(llir, core, watch)
-        found = {"object": obj, "scratch_bytes": scratch[name]}
+        found = {"object": obj, "scratch_bytes": scratch[name], "arguments": said}
         cache.store(key, found)
     return Binary(
         name=name,
@@ -124,4 +128,5 @@ def compile(
         signature=(*signature, *(bounds.hidden_types(signature) if options.bounds_check else ())),
         core=core,
         bounds=options.bounds_check,
+        arguments=Arguments.parse(found["arguments"]),
     )

@@ -22,14 +22,14 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from types import UnionType
-from typing import Any, ClassVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union, get_args, get_origin
 
 from vertebra.core.attributes import EnumAttr, attribute_of, optional
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import PROVIDER, ext, ir, irdl, passmanager
 
 # Dialects that some context has loaded, by namespace: those whose text can be read.
-LOADED: dict[str, type] = {}
+LOADED: dict[str, type["Dialect"]] = {}
 
 # How many values of different types one operand or result field can have.
 AT_MOST = 32
@@ -44,11 +44,12 @@ class Operation(ext.Operation):
         TypeVar need no entry, nor do those of a single builtin type such as `index`.
     """
 
-    # Without annotations: `ext` takes every annotated name for a field.
-    assembly = None
-    infer = {}
-    attribute_kinds = {}
-    optional_attributes = {}
+    # Types in comments: `ext` takes every annotated name for a field.
+    assembly = None  # type: str | None
+    infer = {}  # type: dict[str, tuple]
+    attribute_kinds = {}  # type: dict[str, Any]
+    optional_attributes = {}  # type: dict[str, optional]
+    inputs = outputs = None  # type: Any
 
     def __init_subclass__(cls, *, name: str | None = None, traits: list[type] | None = None, **kwargs):
         super().__init_subclass__(name=name, traits=traits, **kwargs)
@@ -62,14 +63,14 @@ class Operation(ext.Operation):
         cls.attribute_kinds = kinds | {n: d.kind for n, d in cls.optional_attributes.items()}
         for field, kind in kinds.items():
             if inspect.isclass(kind) and issubclass(kind, EnumAttr):
-                setattr(cls, field, property(lambda op, f=field, k=kind: k(op.attributes[f])))
+                setattr(cls, field, property(partial(_member, kind, field)))
         cls.inputs = Side([f for f in cls._fields if isinstance(f, ext.OperandDef)], "operandSegmentSizes")
         cls.outputs = Side([f for f in cls._fields if isinstance(f, ext.ResultDef)], "resultSegmentSizes")
         for side, kind in ((cls.inputs, "operands"), (cls.outputs, "results")):
             if any(f.variadicity.name != "single" for f in side.fields):
                 for index, field in enumerate(side.fields):
                     setattr(cls, field.name, side.accessor(index, kind))
-        cls.__init__ = _builder(cls, kinds)
+        cls.__init__ = _builder(cls, kinds)  # type: ignore[method-assign]
         if "verify_invariants" in vars(cls):
             cls.verify_invariants = staticmethod(partial(_verify, cls, cls.verify_invariants))
 
@@ -87,6 +88,10 @@ class Operation(ext.Operation):
             regions = [f.name for f in cls._fields if isinstance(f, ext.RegionDef)]
             if regions:
                 irdl.regions_([irdl.region([]) for _ in regions], regions)
+
+
+def _member(kind: type[EnumAttr], field: str, op) -> EnumAttr:
+    return kind(op.attributes[field])
 
 
 def _given_or_default(factory, attribute):
@@ -256,7 +261,7 @@ def _any_names():
         ext.PassManager = verifying
 
 
-def _end_search(dialect: type) -> None:
+def _end_search(dialect: type["Dialect"]) -> None:
     """Tells the bindings where the dialect's module is.
 
     Else they try to import one, in vain, whenever an operation or a type of the dialect comes to
@@ -270,7 +275,7 @@ def _end_search(dialect: type) -> None:
         del sys.modules[name]
 
 
-class Dialect(ext.Dialect, name="vertebra"):
+class Dialect(ext.Dialect, name="vertebra"):  # type: ignore[call-arg]  # upstream's base has no types
     """The base of dialects.  Operations and types derive from `Operation` and `Type` of the subclass.
 
     spellings: (pattern, replacement) pairs that bring other spellings of the dialect's
@@ -278,12 +283,17 @@ class Dialect(ext.Dialect, name="vertebra"):
     dependencies: dialects whose types its operations name; they are loaded first.
     """
 
-    dependencies: ClassVar[tuple[type, ...]] = ()
+    dependencies: ClassVar[tuple[type["Dialect"], ...]] = ()
     spellings: ClassVar[tuple[tuple[re.Pattern, str], ...]] = ()
+    if TYPE_CHECKING:  # every dialect has classes of its own
+        Operation: TypeAlias = Operation
+
+        class Type(ext.Type):
+            def __init_subclass__(cls, *, name: str, **kwargs): ...
 
     def __init_subclass__(cls, *, name: str, **kwargs):
         super().__init_subclass__(name=name, **kwargs)
-        cls.Operation = type("Operation", (Operation,), {}, dialect=cls)
+        cls.Operation = type("Operation", (Operation,), {}, dialect=cls)  # type: ignore[assignment]
 
     @classmethod
     def load(cls) -> None:

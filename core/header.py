@@ -13,7 +13,7 @@ _SCALARS = {
     "fp16": "uint16_t", "bf16": "uint16_t", "fp32": "float", "f32": "float", "fp64": "double",
 }  # fmt: skip
 _BYTES = {"u": 1, "float": 4, "double": 8}
-_NOTES = {
+NOTES = {
     "fp16": "the 16 bits of a half",
     "bf16": "the 16 bits of a bfloat16",
     "i1": "0 or 1",
@@ -50,7 +50,8 @@ def _size(type_name: str) -> int:
     return _BYTES.get(kind) or int("".join(re.findall(r"\d", kind))) // 8
 
 
-def _field(name: str) -> str:
+def field_name(name: str) -> str:
+    """The name of a field for the argument `name`: with a line behind it where C or C++ reserves the word."""
     return f"{name}_" if name in _RESERVED or keyword.iskeyword(name) else name
 
 
@@ -59,10 +60,12 @@ _SERVICES = """
  * This kernel prints, asserts, or has parallel loops or barriers, and calls services for it.  Link {sources}
  * of vertebra/core/native, whose services.h declares all, and call vertebra_launch (pool.h) where threads
  * are wanted.  Of a kernel without loops and barriers it is enough to define these; vertebra_print alone
- * returns.  The last one is called by kernels that check bounds.
+ * returns.  The last one is called by kernels that check bounds, the one before by those that need a state of
+ * the processor which it may not have.
  */
 void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t element, uint64_t value);
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
+void vertebra_fail_as(const char *texts, int64_t state, int32_t x, int32_t y, int32_t z);
 void vertebra_out_of_bounds(const char *what, int64_t element, int64_t first, int64_t end,
                             int32_t x, int32_t y, int32_t z);
 """
@@ -88,9 +91,9 @@ def header(
     upper = name.upper()
     members = []
     for number, (kind, field) in enumerate(zip(signature, fields, strict=True)):
-        note = f"  /* slot {number}: {kind}{', ' + _NOTES[kind] if kind in _NOTES else ''} */"
+        note = f"  /* slot {number}: {kind}{', ' + NOTES[kind] if kind in NOTES else ''} */"
         spelt = c_type(kind)
-        members.append(f"    {spelt}{'' if spelt.endswith('*') else ' '}{_field(field)};{note}")
+        members.append(f"    {spelt}{'' if spelt.endswith('*') else ' '}{field_name(field)};{note}")
         if _size(kind) < 8:
             members.append(f"    uint8_t pad{number}_[{8 - _size(kind)}];")
     if not members:

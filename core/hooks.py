@@ -34,19 +34,20 @@ class Hooks:
 
     @hookspec
     def vertebra_lowerings(self):
-        """`Lowering` records: steps from a dialect towards the `linalg` stage."""
+        """`Lowering` records (`vertebra.core.target.Lowering`): steps from a dialect towards the `linalg`
+        stage."""
 
     @hookspec
     def vertebra_cores(self):
-        """`Core` records."""
+        """`Core` records (`vertebra.core.target.Core`): processors that kernels can be compiled for."""
 
     @hookspec
     def vertebra_targets(self):
-        """`Target` records."""
+        """`Target` records (`vertebra.core.target.Target`): how code is made for a kind of hardware."""
 
     @hookspec
     def vertebra_runtimes(self):
-        """`Runtime` objects, in order of preference."""
+        """`Runtime` objects (`vertebra.core.runtime.Runtime`), in order of preference."""
 
     @hookspec
     def vertebra_matrix_tiles(self, core):
@@ -64,7 +65,8 @@ class Hooks:
 
     @hookspec
     def vertebra_layouts(self):
-        """`Family` and `Space` records (`vertebra.core.layout.operand`): operands and memories by name."""
+        """`Family` and `Space` records (`vertebra.core.layout.operand.Family`,
+        `vertebra.core.layout.operand.Space`): operands and memories by name."""
 
     @hookspec
     def vertebra_commands(self):

@@ -5,12 +5,15 @@ Emitters, emulators, tables and tests all read the records; nothing repeats an e
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
 from vertebra.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vertebra.core.trial import Trial
 
 WORD_BITS = 32
 
@@ -61,6 +64,8 @@ class Instruction:
     registers as NumPy arrays, as the instruction does; numbers are the operands' values by name.
     state: in which state of the processor it is legal, for people.  modes: the states
     (`vertebra.core.target.Mode`) in which it means something else, which semantics see as `state.mode`.
+    trials: (instruction, core, random generator) -> endlessly many `vertebra.core.trial.Trial`s of it, or
+    none where no word of it is legal on that core; for registers other than v0 to v31, which the kit knows.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Instruction:
     disjoint: bool = True
     state: str = ""
     modes: tuple = ()
+    trials: "Callable[..., Iterator[Trial]] | None" = attrs.field(default=None, eq=False, kw_only=True)
 
     @encoding.validator
     def _check_encoding(self, _, encoding: str) -> None:
@@ -176,6 +182,10 @@ class Instruction:
         """Assembler text for any assembler.  Raises ConfigError for illegal operands."""
         return f".insn 4, {self.encode(**numbers):#010x}"
 
+    def needs(self, core, **numbers: int) -> str:
+        """What these operands need on `core` to be legal, for people; `state` where no more is known."""
+        return self.state
+
     def run(self, state, **numbers: int) -> None:
         """Changes `state` as the instruction does.  Raises ConfigError for illegal operands."""
         self.check(**numbers)
@@ -212,8 +222,8 @@ def why_illegal(instructions: Sequence[Instruction], word: int, core) -> str:
         instruction.check(**numbers)
     except ConfigError as error:
         return f"{word:#010x} is illegal: {error.message}"
-    needed = f": it needs {instruction.state}" if instruction.state else ""
-    return f"{text}, which is illegal in this state{needed}"
+    needed = instruction.needs(core, **numbers)
+    return f"{text}, which is illegal in this state{f': it needs {needed}' if needed else ''}"
 
 
 def c_initializer(instruction: Instruction, names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
@@ -146,6 +147,13 @@ def check_symbols(obj: bytes, kernels: tuple[str, ...] = ()) -> None:
             fix="before the llir stage, lower the operation that ends in such a call to arithmetic "
             "(__trunc..bf2 is a conversion to bfloat: shift and round the bits as integers)",
         )
+
+
+def helpers_of(objects: Iterable[bytes]) -> tuple[str, ...]:
+    """The functions of compiler-rt that objects leave to others and that the library of an older C compiler
+    lacks: those of half precision."""
+    names: set[str] = set().union(*map(elf.undefined_symbols, objects))
+    return tuple(sorted(name for name in names if _COMPILER_RT.fullmatch(name) and "hf" in name))
 
 
 def check_target(target) -> None:

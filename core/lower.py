@@ -1,6 +1,7 @@
 """Rewriting, with the traps of the bindings closed (they are listed in the docstrings)."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import attrs
 
@@ -9,9 +10,12 @@ from vertebra.core.mlir import ir, rewrite
 
 @attrs.frozen
 class Pattern:
-    """Replaces operations of one kind: `build(op)` returns the new value(s), or None to decline."""
+    """Replaces operations of one kind: `build(op)` returns the new value(s), or None to decline.
 
-    root: type | str
+    root: the kind, a class of operations or a name.
+    """
+
+    root: Any
     build: Callable
     benefit: int = 1
 

@@ -40,7 +40,10 @@ class MatrixInstruction(Instruction):
     by row; others beside them.  a, b, acc: element types, of `BITS`.
     tiles: width of a vector register in bits -> M, N, K; a width that it lacks has no such instruction.
     plain: it does no more than that, so that compilers may make a product of any size of it.
+    most: (rows, columns) of tiles of sums that its loops keep, where the registers would hold more.
     moves: (instruction, core) -> what brings its tiles into panels and out of them, or None.
+    registers: (core) -> the registers that hold its tiles, with what else they can do, as a
+    `vertebra.core.layout.operand.Space`; without it only conversions and stores of vectors are known.
     mode_types: name of one of `modes` -> {element type: what it is in that mode}.
     """
 
@@ -49,7 +52,9 @@ class MatrixInstruction(Instruction):
     acc: str
     tiles: Mapping[int, Tile] = attrs.field(hash=False)
     plain: bool = True
+    most: tuple[int, int] | None = None
     moves: Callable[["MatrixInstruction", Core], Moves | None] | None = attrs.field(default=None, eq=False)
+    registers: Callable[[Core], object] | None = attrs.field(default=None, eq=False)
     mode_types: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, hash=False)
 
     @property
@@ -172,7 +177,8 @@ def table_row(core: Core, instruction: MatrixInstruction) -> MatrixTile | None:
         b_registers=registers["b"],
         acc_registers=registers["acc"],
         other_registers=registers["other"],
-        grid=largest_grid(core.vector.registers, **registers),
+        grid=largest_grid(core.vector.registers, **registers, most=instruction.most),
+        plain=instruction.plain,
     )
 
 

@@ -8,6 +8,7 @@ and so on from here, and names no provider.
 import importlib
 import importlib.util
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 PROVIDERS = ("mlir", "torch_mlir")
 
@@ -26,10 +27,31 @@ def _load(path: str) -> ModuleType:
     return importlib.import_module(f"{PROVIDER}.{path}")
 
 
-ir = _load("ir")
-passmanager = _load("passmanager")
-rewrite = _load("rewrite")
-ext = _load("dialects.ext")
+if TYPE_CHECKING:  # the bindings have no types, but their classes are names of types all the same
+    from mlir import ir, passmanager, rewrite
+    from mlir.dialects import (  # noqa: F401
+        affine,
+        arith,
+        bufferization,
+        builtin,
+        cf,
+        ext,
+        func,
+        irdl,
+        linalg,
+        llvm,
+        math,
+        memref,
+        scf,
+        tensor,
+        transform,
+        vector,
+    )
+else:
+    ir = _load("ir")
+    passmanager = _load("passmanager")
+    rewrite = _load("rewrite")
+    ext = _load("dialects.ext")
 
 _DIALECTS = (
     "affine", "arith", "bufferization", "builtin", "cf", "func", "irdl", "linalg", "llvm", "math",

@@ -6,7 +6,8 @@ import functools
 import os
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import attrs
 import numpy as np
 
 from vertebra.core.abi import bf16_bits, scalar_bits
+from vertebra.core.buffers import Arguments, check_aligned, element_bytes
 from vertebra.core.errors import ConfigError, LaunchError
 from vertebra.core.target import Core
 
@@ -24,7 +26,7 @@ class Binary:
 
     name: the exported symbol.  object: an ELF relocatable object.  signature: Triton's type
     names of the run-time arguments, in slot order ('*fp32', 'i32', ...).  bounds: the last of them
-    are hidden ones (see `core/bounds.py`).
+    are hidden ones (see `core/bounds.py`).  arguments: what it says of the others.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Binary:
     signature: tuple[str, ...]
     core: Core
     bounds: bool = False
+    arguments: Arguments = attrs.field(factory=Arguments)
 
 
 class LoadedKernel(Protocol):
@@ -46,7 +49,10 @@ class LoadedKernel(Protocol):
 
 
 class Runtime(Protocol):
-    """One way of running kernels."""
+    """One way of running kernels.
+
+    One that emulates a processor may have `emulation(core) -> Emulation`, for libraries that run without it.
+    """
 
     name: str
 
@@ -73,41 +79,11 @@ def num_threads() -> int:
     return int(text)
 
 
-RECORD = b"\1"
-_records: list[bytes] = []
-
-
-@attrs.frozen
-class Record:
-    """A program enters the scope `name`, or leaves it.  nanoseconds: by a clock that never goes back."""
-
-    start: bool
-    nanoseconds: int
-    program: tuple[int, int, int]
-    name: str
-
-
-def take_records() -> list[Record]:
-    """The scopes that kernels have entered and left since the last call, in order of time."""
-    taken, found = _records[:], []
-    del _records[: len(taken)]
-    for text in b"".join(taken).decode(errors="replace").splitlines():
-        fields = text[1:].split(" ", 5)
-        if len(fields) == 6:
-            start, nanoseconds, x, y, z, name = fields
-            found.append(Record(start == "1", int(nanoseconds), (int(x), int(y), int(z)), name))
-    return sorted(found, key=lambda record: record.nanoseconds)
-
-
 def show(text: bytes) -> None:
     """Writes what a kernel prints to Python's standard output, at once: the kernel may crash next.
 
-    An output that is closed is no reason to end the launch.  A line that starts with `RECORD` is for
-    profilers (core/native/record.h), and is kept for `take_records`.
+    An output that is closed is no reason to end the launch.
     """
-    if text.startswith(RECORD):
-        _records.append(text)
-        return
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.write(text.decode(errors="replace"))
         sys.stdout.flush()
@@ -183,13 +159,14 @@ class Slots:
     """How the arguments of one signature fill their 8-byte slots (see core/abi.py).
 
     pointers: which slots hold addresses.  format: all slots in `struct` notation, without its
-    byte-order character.
+    byte-order character.  said: what the kernel says of its arguments.
     """
 
     kernel: str
     signature: tuple[str, ...]
     pointers: frozenset[int]
     format: str
+    said: Arguments
 
     @classmethod
     def of(cls, binary: Binary) -> "Slots":
@@ -203,13 +180,14 @@ class Slots:
                 )
             formats.append("Q" if name.startswith("*") else _SLOT_FORMATS[name])
         pointers = frozenset(i for i, name in enumerate(binary.signature) if name.startswith("*"))
-        return cls(binary.name, binary.signature, pointers, "".join(formats))
+        return cls(binary.name, binary.signature, pointers, "".join(formats), binary.arguments)
 
     def packer(self, prefix: str, address: Callable[[Any], int] = address_of) -> Callable[..., bytes]:
         """A function of (*prefix values, args) that packs `prefix` and then the slots, little endian.
 
         address: turns a pointer argument into its slot.  The function raises LaunchError for a
-        wrong number of arguments or one of the wrong kind.
+        wrong number of arguments, one of the wrong kind, or an address that is misaligned; with an `address`
+        of one's own alignment is left to `check_aligned`.
         """
         pack = struct.Struct("<" + prefix + self.format).pack
         convert: list[Callable[[Any], int] | None] = [
@@ -229,6 +207,8 @@ class Slots:
                     f"{len(args)} were given"
                 )
             slots = [f(a) if f else a for f, a in zip(convert, args, strict=True)]
+            if address is address_of:
+                self.check_aligned(dict(enumerate(slots)))
             try:
                 return pack(*values, *slots)
             except (struct.error, OverflowError, TypeError):
@@ -246,22 +226,29 @@ class Slots:
         head = struct.Struct("<" + prefix)
         heads = [f"v{i}" for i in range(len(head.unpack(bytes(head.size))))]
         names = [f"a{i}" for i in range(len(self.signature))]
-        slots = []
+        slots, by_size = [], defaultdict(list)
         for i, (name, kind) in enumerate(zip(names, self.signature, strict=True)):
             if i in self.pointers:
                 slot = f"address({name})"
                 if address is address_of:
                     slot = f"{name}.data_ptr() if type({name}) is not ndarray and {name}.is_cpu else {slot}"
+                    if (size := element_bytes(kind)) > 1:
+                        slot = f"(p{i} := {slot})"
+                        by_size[size].append(f"p{i}")
             else:
                 slot = f"bf16_bits({name})" if kind == "bf16" else name
             slots.append(slot)
+        astray = " or ".join(f"({' | '.join(found)}) & {size - 1}" for size, found in by_size.items())
         source = f"""
 def packed({", ".join([*heads, "args"])}):
     try:
         [{", ".join(names)}] = args
-        return pack({", ".join([*heads, *slots])})
+        request = pack({", ".join([*heads, *slots])})
+        {f"if not ({astray}):" if astray else "if True:"}
+            return request
     except Exception:
-        return pack_carefully({", ".join([*heads, "args"])})
+        pass
+    return pack_carefully({", ".join([*heads, "args"])})
 """
         namespace = {
             "address": address,
@@ -272,6 +259,11 @@ def packed({", ".join([*heads, "args"])}):
         }
         exec(source, namespace)
         return namespace["packed"]
+
+    def check_aligned(self, slots: Mapping[int, int]) -> None:
+        """Raises LaunchError for an address in `slots`, by number, that is misaligned."""
+        addresses = {number: slots[number] for number in sorted(self.pointers) if number in slots}
+        check_aligned(self.kernel, self.signature, self.said, addresses)
 
     def _slot(self, number: int, value) -> int:
         name = self.signature[number]
@@ -288,6 +280,13 @@ def packed({", ".join([*heads, "args"])}):
                 f"argument {number} of kernel {self.kernel} is a {type(value).__name__}, its type is {name}",
                 fix=f"pass a number for {name}",
             ) from None
+
+
+def name_kernel(error: LaunchError, kernel: str) -> LaunchError:
+    """`error` with the kernel's name in it."""
+    if f"kernel {kernel}" in error.message:
+        return error
+    return LaunchError(f"kernel {kernel}: {error.message}", fix=error.fix)
 
 
 # --- Memory, for runtimes that run elsewhere -------------------------------------------------
@@ -368,6 +367,22 @@ def copy_changed(to: int, source: int, nbytes: int, *, block: int = 1 << 20) -> 
             ctypes.memmove(to + offset, source + offset, size)
             written += size
     return written
+
+
+@attrs.frozen
+class Emulation:
+    """C code for programs that run kernels on an emulated processor, which lacks some of their instructions.
+
+    start: a function of `sources`, without arguments and result, to be called before the first launch.
+    headers: files that they include.  flags: for the compiler.  adapt: what else has to change in a
+    kernel's object.
+    """
+
+    start: str
+    sources: tuple[Path, ...]
+    headers: tuple[Path, ...]
+    flags: tuple[str, ...] = ()
+    adapt: Callable[[bytes], bytes] | None = None
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
@@ -146,7 +147,8 @@ class Mode:
     enter, leave: assembler text that keeps the old state in register $0 and sets the new one, and
     that brings back the old one.
     failures: for a state that cannot always be entered: then $0 is 0, or n where entering has changed
-    nothing because of what failures[n - 1] says, with which the launch ends.
+    nothing because of what failures[n - 1] says, with which the launch ends.  n is the low byte of $0; what
+    is above it is the number that "{}" in the text stands for.
     """
 
     name: str
@@ -184,30 +186,65 @@ class StridedOperand:
 
     address: of its first element.  tile, step: bytes from one tile to the next along M or N, and along K.
     stride: bytes from one line to the next.  turned: lines run along M or N, else along K.
+    whole: each tile lies in one piece, in the order of `PanelKernel.whole`; stride is then of no use.
     """
 
-    address: object
-    tile: object
-    step: object
-    stride: object
+    address: Any
+    tile: Any
+    step: Any
+    stride: Any
     turned: bool
+    whole: bool = False
+
+
+@attrs.frozen
+class StartRow:
+    """The row of numbers, of the type of the sums, at `address`, an i64 value."""
+
+    address: Any
+
+
+@attrs.frozen
+class Resident:
+    """An engine that keeps the sums of a panel in registers of its own, from `begin` to `end`.
+
+    All three emit at the insertion point and return the operation; rows, columns: the panel's grid.
+    begin: (start, rows=, columns=): the sums begin at what the panel at address `start` holds, an i64
+    value; at the same row everywhere where it is a `StartRow`, at zero where it is None.
+    add: (a, b, rows=, columns=, steps=) adds A @ B, both a `StridedOperand`; steps: along K, a number or an
+    i64 value, at least 1.
+    end: (to, rows=, columns=): the sums go into the panel at address `to`, or to where a `Finish` says.
+    """
+
+    begin: Callable
+    add: Callable
+    end: Callable
 
 
 @attrs.frozen
 class Finish:
-    """What becomes of the sums of a panel, row by row of the matrix, instead of a panel of sums.
+    """What becomes of the sums of a panel, instead of a panel of sums.
 
-    steps: (name, value), one after the other, each rounded in the type of the sums: "row" adds the row of
-    numbers at an address (an i64 value); "add", "scale", "max" and "min" take a number, and the last two
-    give NaN where there is one; "relu" takes what is not at least zero, NaN too, for zero.
-    element: the type that is stored.  address: of the panel's first element.  stride: bytes from
-    one row to the next.  Both are i64 values.
+    steps: (name, operand), one after the other, each rounded in the type of the sums:
+      "convert" (None): sums of integers become f32, in which the other steps are;
+      "add", "scale", "max", "min" with a number; the last two give NaN where there is one, "maxnum" and
+      "minnum" a number where there is one; "relu" (None) takes what is not at least zero, NaN too, for zero;
+      "add row", "scale row" with the row of numbers at an address (an i64 value), "add column",
+      "scale column" with such a column, one number for each row;
+      "add f32", "scale f32" with the panel of a matrix of numbers: (address, bytes from row to row); the same
+      with "f16" and "bf16" in place of "f32", whose numbers become f32 first;
+      "floor", "ceil", "trunc", "round" (None): to a whole number, the last one to even.
+    A number is a float, or an i64 value whose low bits are one in f32.
+    element: the type that is stored; whole numbers in its range where it is one of integers.
+    address: of the panel's first element.  stride: bytes from one row to the next.  Both are i64 values.
+    turned: the matrix is stored column by column, `stride` is from one column to the next.
     """
 
-    steps: tuple[tuple[str, object], ...]
+    steps: tuple[tuple[str, Any], ...]
     element: str
-    address: object
-    stride: object
+    address: Any
+    stride: Any
+    turned: bool = False
 
 
 @attrs.frozen
@@ -219,11 +256,23 @@ class Moves:
     on.  None where it cannot.
     untile: (sums, into, stride) writes `columns` tiles of sums, side by side in their panel, row by row.
     None where it cannot.
+    lay: (source, panel, stride, tiles=, steps=, step_bytes=) packs up to `rows` tiles of A, one below the
+    other, for all steps from a matrix whose rows run along K; source and stride are multiples of
+    `alignment` bytes.  None where it cannot.
+    spread: (source, panel, stride, tiles=, panels=, panel_bytes=) packs one step of neighbouring panels of B,
+    of `tiles` tiles each and up to `wide` in all, from a matrix that lies row by row.  It is less work than
+    `turn` for products of a single step and `least` tiles or more.  None where it cannot.
     """
 
     turn: Callable | None
     untile: Callable | None
     columns: int
+    lay: Callable | None = None
+    rows: int = 0
+    alignment: int = 1
+    spread: Callable | None = None
+    wide: int = 0
+    least: int = 0
 
 
 @attrs.frozen
@@ -245,11 +294,16 @@ class PanelKernel:
     begin at zero, else at what the acc panel holds.
     mode: what the loops need; set once per launch where a kernel needs no other, once per program where
     entering it can fail.
-    strided: a and b are `StridedOperand`s in place of addresses: nothing is put into panels but sums.
-    finishes: (names of steps, element type, tiles along N) -> whether emit takes a `Finish` for such sums, as
-    finish=, in place of the address of their panel; only where the sums begin at zero.
+    resident: in place of `emit`, for operands that are read where they lie: nothing is put into panels but
+    sums.
+    finishes: (names of steps, element type) -> how many tiles along N a resident engine finishes together, 0
+    where it takes no `Finish` for such sums; its `blocking` takes beside=, of which c shall be a multiple.
     row: the loop for products with one row, on elements of the same types.
     moves: for panels of the layout above, where there is something faster than vectors of elements.
+    registers: the vector registers that hold sums on their way to another product, by which that is planned:
+    a `vertebra.core.layout.operand.Space`.
+    whole: for a resident engine that reads tiles of A also in one piece: their order, (row, k) -> element, a
+    `vertebra.core.layout.Layout`.
     form: what beside a plain product it is for; the order of what `emit` takes then changes.
       "window": the sums of up to `taps` products, the A of each of which begins one row further down:
         emit(a, acc, b, ...), one panel of B for each product.  A has one panel, `tiles` tiles high (given
@@ -267,16 +321,18 @@ class PanelKernel:
     a: str
     b: str
     acc: str
-    blocking: Callable[[int, int], tuple[int, int]]
-    emit: Callable
+    blocking: Callable[..., tuple[int, int]]
+    emit: Callable | None
     mode: Mode | None = None
     row: RowLoop | None = None
-    strided: bool = False
-    finishes: Callable[[tuple[str, ...], str, int], bool] | None = None
+    resident: Resident | None = None
+    finishes: Callable[[tuple[str, ...], str], int] | None = None
     form: str = "plain"
     taps: int = 1
     slack: int = 0
     moves: Moves | None = None
+    registers: object | None = None
+    whole: object | None = None
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ What it builds from our own sources is kept under `cache_dir()`/native, named af
 everything that went in, and is written beside its place and renamed into it.
 """
 
+import errno
 import functools
 import importlib.metadata
 import importlib.util
@@ -12,7 +13,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,8 +29,8 @@ _KIND_FLAGS = {"obj": ("-c",), "so": ("-shared", "-fPIC"), "exe": ()}
 _SUFFIX = {"obj": ".o", "so": ".so", "exe": ""}
 # This wheel checks undefined behaviour and writes debugging information unless told not to.
 _ALWAYS = ("-fno-sanitize=all", "-g0")
-# What the linker's own helper functions (compiler-rt) are built for.
-_LINK_CPU = {"riscv64": ("-mcpu=generic_rv64+m+a+f+d+c",)}
+# What is neither a kernel nor for one core alone is built for every processor of an architecture.
+_BASELINE = {"riscv64": ("-mcpu=generic_rv64+m+a+f+d+c",)}
 
 
 @functools.cache
@@ -63,12 +64,38 @@ def host_triple() -> str:
     return f"{platform.machine()}-linux-{libc}"
 
 
-def run_compiler(arguments: Sequence[str], *, timeout: float = TIMEOUT) -> None:
-    """Runs `cc` with `arguments`.  Raises ToolError with the compiler's own words where it fails."""
+def baseline(target: str) -> tuple[str, ...]:
+    """The compiler's options for code that runs on every processor of `target`'s architecture."""
+    return _BASELINE.get(target.split("-")[0], ())
+
+
+def _compilers_folder() -> Path:
+    """Where the compiler keeps what it makes.  Without such a folder it would try for ever."""
+    folder = cache_dir() / "zig"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ToolError(
+            f"the C compiler cannot write to {folder}: {error.strerror}",
+            fix="set VERTEBRA_CACHE_DIR to a folder that can be written",
+        ) from None
+    return folder
+
+
+def run_compiler(
+    arguments: Sequence[str], *, tool: Sequence[str] = ("cc", *_ALWAYS), timeout: float = TIMEOUT
+) -> None:
+    """Runs `cc` with `arguments`.  tool: another program of the wheel, with its first arguments.
+
+    Raises ToolError with its own words where it fails.
+    """
     environment = dict(os.environ)
-    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(cache_dir() / "zig"))
+    if "ZIG_GLOBAL_CACHE_DIR" not in environment:
+        environment["ZIG_GLOBAL_CACHE_DIR"] = str(_compilers_folder())
     environment.setdefault("ZIG_LOCAL_CACHE_DIR", environment["ZIG_GLOBAL_CACHE_DIR"])
-    command = [compiler(), "cc", *_ALWAYS, *arguments]
+    command = [compiler(), *tool, *arguments]
     try:
         done = subprocess.run(
             command,
@@ -187,10 +214,35 @@ def link_shared(objects: Sequence[bytes], core, *, lines: bool = False, flags: S
             path.write_bytes(data)
             paths.append(str(path))
         out = Path(folder) / "kernel.so"
-        options = ["-target", target, *_LINK_CPU.get(target.split("-")[0], ()), "-shared", "-nostdlib"]
+        options = ["-target", target, *baseline(target), "-shared", "-nostdlib"]
         options += ["-rtlib=compiler-rt", f"-Wl,-z,{undefined}", "-Wl,--hash-style=both", "-O2", *flags]
         options += [] if lines else ["-s"]
         run_compiler([*options, *paths, "-o", str(out)])
+        return out.read_bytes()
+
+
+def archive(members: Mapping[str, bytes]) -> bytes:
+    """A static archive, with an index, of the objects `members`, by name."""
+    with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
+        out = Path(folder) / "archive.a"
+        paths = [Path(folder) / name for name in members]
+        for path, data in zip(paths, members.values(), strict=True):
+            path.write_bytes(data)
+        run_compiler([str(out), *map(str, paths)], tool=("ar", "rcsD"))
+        return out.read_bytes()
+
+
+def helper_object(names: Iterable[str], target: str) -> bytes:
+    """An object that defines the functions `names` of compiler-rt, weak and hidden, for `target`."""
+    lines = [f"extern void {name}(void);" for name in names]
+    lines.append(f"void *const vertebra_helpers[] = {{{', '.join(names)}}};")
+    flags = [*baseline(target), "-fPIC", "-fvisibility=hidden"]
+    obj = compile_source("\n".join(lines), triple=target, flags=flags)
+    with tempfile.TemporaryDirectory(prefix="vertebra-") as folder:
+        path, out = Path(folder) / "names.o", Path(folder) / "helpers.o"
+        path.write_bytes(obj)
+        options = ["-target", target, *baseline(target), "-r", "-fPIC", "-nostdlib", "-rtlib=compiler-rt"]
+        run_compiler([*options, str(path), "-o", str(out)])
         return out.read_bytes()
 
 

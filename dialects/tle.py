@@ -7,7 +7,7 @@ Source: TLEOps.td of spacemit-com/spine-triton, for names and textual forms.
 """
 
 from math import prod
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from vertebra.core.dialect import Dialect
 from vertebra.core.errors import CompileError
@@ -15,7 +15,7 @@ from vertebra.core.mlir import ext, ir
 from vertebra.dialects.constants import constant_of
 from vertebra.dialects.tt_types import element_of, shape_of, shown
 
-Tensor = ir.RankedTensorType
+Tensor: TypeAlias = ir.RankedTensorType
 Whole = TypeVar("Whole", bound=Tensor)
 
 

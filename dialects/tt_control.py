@@ -275,4 +275,18 @@ class AssertOp(Tt.Operation, name="assert"):
     assembly = "$condition `,` $message attr-dict `:` type($condition)"
 
 
-__all__ = [name for name in dir() if name.endswith("Op")]
+__all__ = [
+    "AssertOp",
+    "CallOp",
+    "FuncOp",
+    "GetNumProgramsOp",
+    "GetProgramIdOp",
+    "MapElementwiseOp",
+    "MapElementwiseReturnOp",
+    "PrintOp",
+    "ReduceOp",
+    "ReduceReturnOp",
+    "ReturnOp",
+    "ScanOp",
+    "ScanReturnOp",
+]

@@ -172,4 +172,11 @@ def check_rows(op, rows: ir.RankedTensorType) -> None:
         )
 
 
-__all__ = [name for name in dir() if name.endswith("Op")]
+__all__ = [
+    "DescriptorGatherOp",
+    "DescriptorLoadOp",
+    "DescriptorReduceOp",
+    "DescriptorScatterOp",
+    "DescriptorStoreOp",
+    "MakeTensorDescOp",
+]

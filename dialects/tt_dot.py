@@ -1,6 +1,6 @@
 """The `tt` dialect, matrix products."""
 
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from vertebra.core.attributes import BoolAttr, I32Attr, optional
 from vertebra.core.errors import CompileError
@@ -15,7 +15,7 @@ from vertebra.dialects.tt_types import (
     shown,
 )
 
-Tensor = ir.RankedTensorType
+Tensor: TypeAlias = ir.RankedTensorType
 Acc = TypeVar("Acc", bound=Tensor)
 
 
@@ -75,4 +75,7 @@ class DotScaledOp(Tt.Operation, name="dot_scaled", traits=[ext.Pure]):
                   `:` type($a) (`,` type($a_scale)^)? `*` type($b) (`,` type($b_scale)^)? `->` type($d)"""
 
 
-__all__ = [name for name in dir() if name.endswith("Op")]
+__all__ = [
+    "DotOp",
+    "DotScaledOp",
+]

@@ -128,4 +128,13 @@ class ElementwiseInlineAsmOp(Tt.Operation, name="elementwise_inline_asm"):
     assembly = "$asm_string attr-dict ($args^ `:` type($args))? `->` type($result)"
 
 
-__all__ = [name for name in dir() if name.endswith("Op")]
+__all__ = [
+    "BitcastOp",
+    "ClampFOp",
+    "ElementwiseInlineAsmOp",
+    "ExternElementwiseOp",
+    "FpToFpOp",
+    "MulhiUIOp",
+    "PreciseDivFOp",
+    "PreciseSqrtOp",
+]

@@ -1,7 +1,7 @@
 """The `tt` dialect: pointers, and what is read and written through them."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from vertebra.core.attributes import BoolAttr, I32ArrayAttr, optional
 from vertebra.core.errors import CompileError
@@ -26,7 +26,7 @@ from vertebra.dialects.tt_types import (
 
 I32 = ir.IntegerType[32]
 I64 = ir.IntegerType[64]
-PtrLike = PtrType | ir.RankedTensorType
+PtrLike: TypeAlias = PtrType | ir.RankedTensorType
 P = TypeVar("P", bound=PtrLike)
 BlockPtr = TypeVar("BlockPtr", bound=PtrType)
 
@@ -295,4 +295,14 @@ class AdvanceOp(Tt.Operation, name="advance", traits=[ext.Pure]):
         return True
 
 
-__all__ = [name for name in dir() if name.endswith("Op") and name != "RMWOp"]
+__all__ = [
+    "AddPtrOp",
+    "AdvanceOp",
+    "AtomicCASOp",
+    "AtomicRMWOp",
+    "IntToPtrOp",
+    "LoadOp",
+    "MakeTensorPtrOp",
+    "PtrToIntOp",
+    "StoreOp",
+]

@@ -1,7 +1,7 @@
 """The `tt` dialect: tensors as values."""
 
 from math import prod
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from vertebra.core.attributes import I32ArrayAttr, I32Attr, UnitAttr, optional
 from vertebra.core.errors import CompileError
@@ -15,7 +15,7 @@ from vertebra.dialects.tt_types import (
     shown,
 )
 
-Tensor = ir.RankedTensorType
+Tensor: TypeAlias = ir.RankedTensorType
 T = TypeVar("T", bound=Any)
 Side = TypeVar("Side", bound=Tensor)
 Acc = TypeVar("Acc", bound=Tensor)
@@ -88,7 +88,7 @@ class SplatOp(Tt.Operation, name="splat", traits=[ext.Pure]):
 
     @staticmethod
     def verify_invariants(op):
-        if isinstance(op.src.type, Tensor):
+        if isinstance(op.src.type, ir.RankedTensorType):
             raise CompileError(f"tt.splat: {op.src.type} is not a scalar", at=op, fix="use tt.broadcast")
         check_element(op, op.src, op.result)
         return True
@@ -311,4 +311,17 @@ class HistogramOp(Tt.Operation, name="histogram", traits=[ext.Pure]):
     infer = {"mask": ("src", lambda src: shape_text(src, "i1"))}
 
 
-__all__ = [name for name in dir() if name.endswith("Op")]
+__all__ = [
+    "BroadcastOp",
+    "CatOp",
+    "ExpandDimsOp",
+    "GatherOp",
+    "HistogramOp",
+    "JoinOp",
+    "MakeRangeOp",
+    "ReshapeOp",
+    "SplatOp",
+    "SplitOp",
+    "TransOp",
+    "UnsplatOp",
+]

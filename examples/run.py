@@ -75,9 +75,7 @@ def run(example: Example, core: str, repeat: int) -> Outcome:
         launch()
         error = greatest_error(outputs, references)
         if select.runtime_for(chosen).name == "qemu":
-            from vertebra.plugins.qemu.counting import counting
-
-            with counting() as counts:
+            with select.runtime_for(chosen).counting() as counts:
                 launch()
             cost = f"{sum(count['all'] for count in counts):,} instructions"
         else:

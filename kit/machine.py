@@ -6,24 +6,12 @@ import attrs
 import numpy as np
 
 from vertebra.core import select, toolchain
-from vertebra.core.instruction import Instruction
 from vertebra.core.runtime import Binary
 from vertebra.core.target import Core, Mode
 from vertebra.core.vector_state import VectorState
 
 _FLAGS = ("-mcpu=generic_rv64+m+a+f+d+c+v",)
 _OLD_MODE = "t2"
-
-
-def why_not(core: Core, record: Instruction) -> str | None:
-    """Why `record` cannot be tried on the registers of `core`; None where it can."""
-    if core.arch != "riscv64" or "+v" not in core.features:
-        return f"core {core.name} has no RISC-V vector registers"
-    if "v" not in {operand.file for operand in record.operands} or any(
-        operand.file not in ("v", "") for operand in record.operands
-    ):
-        return "instructions on other state than v0 to v31, which the tests of their plugin try"
-    return None
 
 
 def _program(name: str, body: str) -> str:

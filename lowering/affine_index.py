@@ -69,6 +69,6 @@ def _combined(name: str, left: Affine | None, right: Affine | None) -> Affine | 
 def trip_count(loop) -> int | None:
     """How many turns `loop` makes, where its bounds are known."""
     begin, end, step = (constant_of(v) for v in list(loop.operands)[:3])
-    if None in (begin, end, step) or step <= 0:
+    if begin is None or end is None or step is None or step <= 0:
         return None
     return max(0, -(-(end - begin) // step))

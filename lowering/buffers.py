@@ -4,6 +4,8 @@ All shapes are static, so every buffer gets its place at compile time, at the he
 function: never inside a loop, where the stack would grow with every turn.
 """
 
+from typing import Any
+
 from vertebra.core.abi import SCRATCH_ALIGNMENT
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
@@ -92,7 +94,8 @@ def _place(func, room: int, nested: dict[str, int]) -> int:
     )
     if "arg_attrs" in func.attributes:
         func.attributes["arg_attrs"] = ir.ArrayAttr.get([*func.attributes["arg_attrs"], ir.DictAttr.get({})])
-    stack, used, largest = 0, 0, None
+    stack, used = 0, 0
+    largest: Any = None
     for op in _allocations(func):
         memref = op.results[0].type
         if not memref.has_static_shape:

@@ -1,7 +1,11 @@
 """Calls that a frontend's builtins left -> the operations of the dialects that they stand for."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from vertebra.core import hooks
 from vertebra.core.attributes import BoolAttr, I32Attr, I64ArrayAttr, StrAttr
+from vertebra.core.dialect import Operation
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.operation_calls import OperationCall, decode
@@ -90,7 +94,7 @@ def _replace(op, call: OperationCall) -> None:
     op.operation.erase()
 
 
-def _class_of(op, call: OperationCall) -> type:
+def _class_of(op, call: OperationCall) -> type[Operation]:
     name = f"{call.dialect}.{call.operation}"
     dialect = hooks.dialects().get(call.dialect)
     if dialect is None:
@@ -109,7 +113,8 @@ def _class_of(op, call: OperationCall) -> type:
     )
 
 
-def _subclasses(kind: type):
+def _subclasses(kind: type) -> Iterator[type]:
+    sub: type
     for sub in kind.__subclasses__():
         yield sub
         yield from _subclasses(sub)
@@ -119,5 +124,5 @@ def _attribute(value) -> ir.Attribute:
     """A Python value as the attribute of an operation that does not declare its kind."""
     if value is None:
         return ir.UnitAttr.get()
-    kinds = {bool: BoolAttr, int: I32Attr, str: StrAttr, list: I64ArrayAttr}
+    kinds: dict[type, Any] = {bool: BoolAttr, int: I32Attr, str: StrAttr, list: I64ArrayAttr}
     return kinds[type(value)].of(value)

@@ -6,6 +6,8 @@ before.  Here a loop's carried buffer gets a place of its own, outside of the lo
 each turn copies what it yields, once everything is computed.
 """
 
+from typing import Any
+
 from vertebra.core.mlir import ir
 
 
@@ -24,7 +26,7 @@ def place_carried_buffers(module, core=None, options=None) -> None:
             _place(op)
 
 
-def _carried(op) -> tuple[int, list, object]:
+def _carried(op) -> tuple[int, list, Any]:
     """(operand number of the first initial value, arguments of a turn, the op that ends a turn)."""
     *_, last = op.regions[-1].blocks[0].operations
     arguments = list(op.regions[0].blocks[0].arguments)

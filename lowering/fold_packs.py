@@ -121,7 +121,8 @@ def _count_gains(value, user, shape: list[int], packed: bool, known: dict) -> in
         for v in value.owner.operation.operands
         if isinstance(v.type, ir.RankedTensorType)
     ]
-    return None if None in sides else sum(sides)
+    gains = [gain for gain in sides if gain is not None]
+    return sum(gains) if len(gains) == len(sides) else None
 
 
 def _undone(value: ir.Value, shape: list[int], packed: bool) -> ir.Value | None:

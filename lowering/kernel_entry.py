@@ -2,22 +2,29 @@
 
 import re
 
+from vertebra.core.buffers import Arguments
 from vertebra.core.errors import CompileError
 from vertebra.core.mlir import ir
 from vertebra.lowering.buffers import SCRATCH_BYTES
 from vertebra.lowering.parallel_entry import emit_parallel
+from vertebra.lowering.stored_arguments import STORED
 
 # An attribute of a kernel: assembler texts as of `vertebra.core.target.Mode`, (enter, leave).
 MODE = "vertebra.mode"
+ENGINE = "vertebra.engine"  # on a kernel that uses a matrix engine
 PROGRAMS_WAIT = "vertebra.programs_wait"  # on a kernel whose programs wait for each other
+_SAID = "vertebra.said"  # the text of `vertebra.core.buffers.Arguments`
+_TOLD = (ENGINE, STORED, _SAID)
 _GRID = 6  # trailing arguments of a kernel: programs in x, y, z, then this program's x, y, z
 _UNBOUNDED = (1 << 63) - 1
+_NAME = re.compile(r'loc\("(\w+)"\(')
 _SYMBOL = re.compile(r"[A-Za-z_$.][A-Za-z0-9_$.]*")
 
 # The freezes change no value: LLVM moves no address out of a loop that divides by an extent, which might
 # be 0, and so must not look behind the ids.
 _ENTRY = """
 llvm.mlir.global external constant @{name}_scratch_bytes({scratch} : i64) {{addr_space = 0 : i32}} : i64
+llvm.mlir.global internal constant @{name}_arguments("{arguments}") {{addr_space = 0 : i32}}
 llvm.func @{name}(%args: !llvm.ptr, %scratch: !llvm.ptr, %begin: i64, %end: i64,
                   %gx: i32, %gy: i32, %gz: i32) {{
   %zero = llvm.mlir.constant(0 : i64) : i64
@@ -80,6 +87,15 @@ def describe_kernels(module, core=None, options=None) -> None:
                 )
             inputs = func.attributes["function_type"].value.inputs
             func.attributes["vertebra.arguments"] = ir.ArrayAttr.get([ir.TypeAttr.get(t) for t in inputs])
+            func.attributes[_SAID] = ir.StringAttr.get(_said(func).text)
+
+
+def _said(func) -> Arguments:
+    """What launches are told of the kernel's arguments."""
+    arguments = list(func.regions[0].blocks[0].arguments)[: -_GRID - 1]
+    names = [found[1] if (found := _NAME.match(str(a.location))) else "" for a in arguments]
+    stored = [entry.value for entry in func.attributes[STORED]] if STORED in func.attributes else []
+    return Arguments(tuple(names), tuple(stored), ENGINE in func.attributes)
 
 
 def emit_entries(module, core=None, options=None) -> None:
@@ -99,7 +115,8 @@ def _emit(module, func) -> None:
     name = func.attributes["sym_name"].value
     types = [attr.value for attr in func.attributes["vertebra.arguments"]]
     scratch = func.attributes[SCRATCH_BYTES].value
-    loads, operands = [], []
+    loads: list[str] = []
+    operands: list[tuple[str, str]] = []
     slots, scratch_type = types[: -_GRID - 1], types[-1]
     for slot, type in enumerate(slots):
         operands += _unpack(func, slot, type, loads)
@@ -110,6 +127,7 @@ def _emit(module, func) -> None:
     text = _ENTRY.format(
         name=name,
         scratch=scratch,
+        arguments=func.attributes[_SAID].value,
         unbounded=_UNBOUNDED,
         apart=_APART.format(name=name, scratch=scratch) if apart else "",
         loads="\n".join(loads),
@@ -125,7 +143,7 @@ def _emit(module, func) -> None:
         _place(op.operation, func.location)
         op.operation.detach_from_parent()
         module.body.append(op)
-    for attribute in ("vertebra.arguments", "vertebra.kernel", SCRATCH_BYTES, MODE, PROGRAMS_WAIT):
+    for attribute in ("vertebra.kernel", SCRATCH_BYTES, MODE, PROGRAMS_WAIT, *_TOLD):
         if attribute in func.attributes:
             del func.attributes[attribute]
 

@@ -1,13 +1,12 @@
 """How a builtin of Triton leaves an operation that Triton's IR does not have."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from vertebra.lowering.operation_calls import encode
 
 
-def leave_call(
-    generator, operation: str, operands: Mapping[str, object], results=(), attributes=None
-) -> list:
+def leave_call(generator, operation: str, operands: Mapping[str, Any], results=(), attributes=None) -> list:
     """Leaves a call that stands for `operation` where Triton's code generator stands.
 
     generator: the `_generator` of a Triton builtin.  operands: field -> IR handle, or a list

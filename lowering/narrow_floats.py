@@ -32,6 +32,9 @@ def widen_arithmetic(module, unit: VectorUnit) -> None:
     passmanager.PassManager.parse(f"builtin.module({emulate})").run(module.operation)
     for op in _narrow_operations(module):
         if op.name in ("arith.extf", "arith.truncf"):
+            # Upstream allows to leave out a rounding between two operations; types say that there is one.
+            if "fastmath" in op.attributes:
+                del op.attributes["fastmath"]
             _convert(op, unit)
     if any(t in unit.conversion for t in lacking):
         for op in _operations(module, tuple(_EXTREMES)):

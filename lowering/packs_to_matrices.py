@@ -21,12 +21,12 @@ from vertebra.lowering.packs import (
     maker,
     respread,
 )
-from vertebra.lowering.relayouts import into_layout, out_of_layout
+from vertebra.lowering.relayouts import into_layout, out_of_layout, relayout
 from vertebra.lowering.tt_to_linalg import build
 from vertebra.lowering.tt_to_linalg.dot import matmul
 from vertebra.lowering.tt_to_linalg.shape import transpose
 
-_MOVES = ("linalg.transpose", "tensor.expand_shape")
+_MOVES = ("linalg.transpose", "tensor.expand_shape", "tensor.collapse_shape")
 
 
 def packs_to_matrices(module, core=None, options=None) -> None:
@@ -55,6 +55,7 @@ class _Twins:
 
     def __init__(self):
         self._plain: dict = {}
+        self._taken: dict = {}  # a matrix -> the packed value that it was taken out of
 
     def block(self, block) -> None:
         for op in [o.operation for o in block.operations]:
@@ -62,9 +63,9 @@ class _Twins:
                 self._visit(op)
 
     def drop_unused(self) -> None:
-        """Erases the tiles that nobody asked for: a use that is dead keeps others from a buffer's place."""
-        for packed in reversed(self._plain):
-            made = packed.owner.operation
+        """Erases what nobody asked for: a use that is dead keeps others from a buffer's place."""
+        for value in [*reversed(self._plain), *reversed(self._taken)]:
+            made = None if isinstance(value.owner, ir.Block) else value.owner.operation
             while made is not None and made.name in _MOVES and not list(made.results[0].uses):
                 source = made.operands[0]
                 made.erase()
@@ -94,16 +95,25 @@ class _Twins:
     def _put(self, op, plain: ir.Value) -> None:
         """`plain` holds the elements of the result of `op`, which goes."""
         (result,) = op.results
-        packed = tiles(plain, list(result.type.shape)[2:])
+        packed = self._tiles(plain, list(result.type.shape)[2:])
         self._plain[packed] = plain
         result.replace_all_uses_with(packed)
         op.erase()
 
     def plain(self, packed: ir.Value) -> ir.Value:
         """The matrix in `packed`."""
-        if packed in self._plain:
-            return self._plain[packed]
-        return matrix(packed)
+        if packed not in self._plain:
+            found = matrix(packed)
+            self._taken[found] = packed
+            return found
+        return self._plain[packed]
+
+    def _tiles(self, plain: ir.Value, tile: list[int]) -> ir.Value:
+        """Matrix `plain` in tiles: of what it was taken out of, where that has other ones."""
+        if plain not in self._taken:
+            return tiles(plain, tile)
+        source, shape = self._taken[plain], list(plain.type.shape)
+        return relayout(source, as_pack(shape, list(source.type.shape)[2:]), as_pack(shape, tile))
 
     # -- what becomes of each operation
 
@@ -244,10 +254,15 @@ def tiles(x: ir.Value, tile: list[int]) -> ir.Value:
 
 
 def turned(x: ir.Value) -> ir.Value:
-    """The transpose of matrix `x`."""
+    """The transpose of matrix `x`; of one that is extended, the narrow one is turned: engines look for it."""
     before = maker(x, "linalg.transpose")
     if before is not None and list(before.attributes["permutation"]) == [1, 0]:
         return before.operands[0]
+    for name in ("arith.extsi", "arith.extui"):
+        if (made := maker(x, name)) is not None:
+            narrow = turned(made.operands[0])
+            wide = build.like(narrow.type, x.type.element_type)
+            return ir.Operation.create(name, [wide], [narrow]).results[0]
     return transpose(x, [1, 0])
 
 

@@ -6,6 +6,8 @@ where f grows by at least the slice's size from one iteration to the next: then 
 another wrote, and all may work on one buffer.  Any other loop that carries a tensor becomes an ordinary one.
 """
 
+from typing import Any
+
 from vertebra.core.mlir import ir
 from vertebra.dialects.constants import constant_of
 from vertebra.lowering.affine_index import Affine, affine_of
@@ -73,7 +75,8 @@ def _window(op) -> tuple[list, list]:
 
 def _apart(loop, windows, d: int, step: int) -> bool:
     """Whether dimension `d` alone keeps the windows of different iterations apart."""
-    begin, end, rest = [], [], None
+    begin, end = [], []
+    rest: Any = None
     for offsets, sizes in windows:
         offset = affine_of(offsets[d], loop) if d < len(offsets) and offsets[d] is not None else None
         if offset is None or not isinstance(sizes[d], int) or not offset.factor:

@@ -1,5 +1,7 @@
 """proton.record -> a call of the service that every runtime has for it (core/native/services.h)."""
 
+import json
+
 from vertebra.core.lower import apply, pattern
 from vertebra.core.mlir import arith, ir
 from vertebra.dialects.proton import RecordOp
@@ -12,7 +14,8 @@ SERVICE = "vertebra_record"
 def record_to_call(op):
     """What is around it may still move: scopes bound what the compiler leaves inside of them."""
     i32 = ir.IntegerType.get_signless(32)
-    name = text_address(op, op.attributes["name"].value.encode() + b"\0")
+    # Records are lines of text (core/native/record.h).
+    name = text_address(op, json.dumps(op.attributes["name"].value).encode() + b"\0")
     start = arith.constant(i32, int(op.attributes["isStart"].value))
     call_service(op, SERVICE, [name, start, *program_of(op)])
     return []

@@ -1,42 +1,31 @@
 """Tensors in the order of a layout, by reshapes and transpositions: index mappings where they are read.
 
 A layout (vertebra.core.layout) has one mode for each dimension of a tensor.  A tensor lies in it when
-its elements, row by row, are at the layout's offsets 0, 1, 2, ...
+its elements, row by row, are at the layout's offsets 0, 1, 2, ...; it has a dimension for each leaf of the
+layout, the largest stride first.  The planner says which transposition leads from one to another.
 """
 
-import math
-
-from vertebra.core.layout import Layout
+from vertebra.core.layout import Layout, row_major
+from vertebra.core.layout.placements import mapping
 from vertebra.core.mlir import ir
 from vertebra.lowering.tt_to_linalg.shape import reshape, transpose
 
 
+def relayout(x: ir.Value, source: Layout, destination: Layout) -> ir.Value:
+    """`x`, which lies in `source`, in the order of `destination`; both have the same modes."""
+    for turn in mapping(source, destination).steps:
+        x = reshape(x, turn.split)
+        if list(turn.order) != sorted(turn.order):
+            x = transpose(x, list(turn.order))
+        x = reshape(x, turn.shape)
+    return x
+
+
 def into_layout(x: ir.Value, layout: Layout) -> ir.Value:
-    """`x` in the order of `layout`: one dimension for each of its leaves, the largest stride first."""
-    leaves = _leaves(layout)
-    order = _order(leaves)
-    return transpose(reshape(x, [size for size, *_ in leaves]), order)
+    """`x` in the order of `layout`."""
+    return relayout(x, row_major(*(mode.size for mode in layout.modes)), layout)
 
 
 def out_of_layout(x: ir.Value, layout: Layout) -> ir.Value:
     """The inverse: `x` lies in `layout`; the result has a dimension for each of its modes."""
-    leaves = _leaves(layout)
-    order = _order(leaves)
-    back = sorted(range(len(order)), key=order.__getitem__)
-    lying = reshape(x, [leaves[d][0] for d in order])
-    return reshape(transpose(lying, back), [mode.size for mode in layout.modes])
-
-
-def _leaves(layout: Layout) -> list[tuple]:
-    """(size, stride, level) of every leaf, mode by mode, the slowest one of each first."""
-    found = []
-    for mode in layout.modes:
-        levels = [(size, stride, level) for level, (size, stride) in enumerate(mode.flat_modes)]
-        found += reversed(levels)
-    assert math.prod(size for size, *_ in found) == layout.cosize, f"{layout} leaves places empty"
-    return found
-
-
-def _order(leaves: list[tuple]) -> list[int]:
-    """Where strides are equal, all sizes but one are 1: outer levels first, as a packed tensor has them."""
-    return sorted(range(len(leaves)), key=lambda d: (-leaves[d][1], -leaves[d][2], d))
+    return relayout(x, layout, row_major(*(mode.size for mode in layout.modes)))

@@ -6,6 +6,7 @@ from vertebra.core.errors import kernel_of, place_of
 from vertebra.core.mlir import arith, func, ir, memref
 
 FAIL = "vertebra_fail"
+FAIL_AS = "vertebra_fail_as"
 
 
 def call_service(

@@ -6,6 +6,7 @@ steps see structured control flow only, no calls, and program ids as plain integ
 """
 
 import functools
+from typing import Any
 
 from vertebra.core.errors import CompileError
 from vertebra.core.lower import apply, pattern
@@ -127,7 +128,7 @@ def _convert_function(old) -> func.FuncOp:
 
 def _inline_calls(kernel, helpers, declared) -> None:
     """Puts the bodies of all callees, and of theirs, in the place of the calls."""
-    pending = [(call, ()) for call in _calls(kernel)]
+    pending: list[tuple[Any, tuple]] = [(call, ()) for call in _calls(kernel)]
     while pending:
         call, chain = pending.pop()
         name = call.attributes["callee"].value

@@ -202,8 +202,10 @@ def _in_tiles(op, offsets, packed: list[int]) -> list[ir.Value]:
 def _is_multiple(value: ir.Value, tile: int) -> bool:
     """Whether `value` is known to be a multiple of `tile`."""
     known = constant_of(value)
-    if known is not None or tile == 1:
-        return tile == 1 or known % tile == 0
+    if tile == 1:
+        return True
+    if known is not None:
+        return known % tile == 0
     if isinstance(value.owner, ir.Block):
         return False
     name, operands = value.owner.operation.name, list(value.owner.operation.operands)

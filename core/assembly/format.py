@@ -33,7 +33,10 @@ from vertebra.core.attributes import (
     SymbolAttr,
     UnitAttr,
 )
+from vertebra.core.dialect import Operation
 from vertebra.core.mlir import ext, ir
+
+_BLANKS = re.compile(r"[ \t]*")
 
 DYNAMIC = "-9223372036854775808"  # how MLIR marks an entry of a static list that an operand holds
 SEGMENTS = "operandSegmentSizes"
@@ -127,9 +130,8 @@ def _builtin(constraint) -> str | None:
 def _prefix(constraint) -> str | None:
     """'!tt.ptr' where a constraint allows that parametric type only: it is left out in print."""
     constraint = _constraint(constraint)
-    if isinstance(constraint, type) and issubclass(constraint, ext.Type):
-        return f"!{constraint.type_name}"
-    return None
+    parametric = isinstance(constraint, type) and issubclass(constraint, ext.Type)
+    return f"!{constraint.type_name}" if parametric else None
 
 
 def segments(side, counts) -> str:
@@ -146,10 +148,10 @@ def result_count(types: str) -> int:
 class Form:
     """The textual form of one operation class."""
 
-    def __init__(self, op: type):
+    def __init__(self, op: type[Operation]):
         self.op = op
         self.name = op.OPERATION_NAME
-        self.elements = notation.parse(op.assembly)
+        self.elements = notation.parse(op.assembly or "")
         self.operands, self.results = op.inputs.fields, op.outputs.fields
         self.fields = {f.name: f for f in (*self.operands, *self.results)}
         self.kinds = {name: _kind(kind) for name, kind in op.attribute_kinds.items()}
@@ -216,7 +218,7 @@ class Form:
         groups = self.groups
         self.attribute_groups = [(n, groups[n], self.kinds[n].read) for n in self.kinds if n in groups]
         self.list_groups = [(s, groups[f"list:{s}"], d) for s, d in self.lists.items()]
-        self.type_steps = []
+        self.type_steps: list[tuple] = []
         if "functional" in groups:
             return
         known: dict[str, str] = {}  # TypeVar -> the field that states it
@@ -338,7 +340,7 @@ class Form:
                     before -= 1
                 for e in self.elements[before : index + 1]:
                     expected += self._describe(e)
-                return at + len(re.match(r"[ \t]*", source[at:])[0]), expected
+                return at + len(text.matched(_BLANKS, source, at)[0]), expected
             at = match.end()
         raise AssertionError(f"{self.name}: every element matches, the whole does not")
 
@@ -371,6 +373,6 @@ class Form:
 
 
 @cache
-def form_of(op: type) -> Form | None:
+def form_of(op: type[Operation]) -> Form | None:
     """The compiled textual form of an operation class; None where it has only the generic one."""
     return Form(op) if op.assembly else None

@@ -7,9 +7,10 @@ res_attrs, as every function of MLIR has.
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vertebra.core.assembly import text
+from vertebra.core.dialect import Operation
 
 ENTRY = "^__entry"  # a label that no printer makes, for the block that the custom form leaves unnamed
 
@@ -27,7 +28,7 @@ _KNOWN = ("sym_name", "sym_visibility", "function_type", "arg_attrs", "res_attrs
 _BODY = re.compile(r"\s*\{")
 
 
-def is_function(op: type) -> bool:
+def is_function(op: type[Operation]) -> bool:
     return op.assembly == "custom<Function>"
 
 
@@ -40,7 +41,7 @@ class Item(NamedTuple):
     location: str | None
 
 
-def read(reader, op: type, start: int) -> list[tuple[int, int, str]]:
+def read(reader, op: type[Operation], start: int) -> list[tuple[int, int, str]]:
     """The edits that bring the function at `start` of the reader's text to generic form."""
     source, name = reader.source, op.OPERATION_NAME
     head = _HEAD.match(source, start)
@@ -89,7 +90,8 @@ def _entries(head, arguments: list[Item], results: list[Item], attributes) -> st
 
 def _list(reader, at: int, expected: str) -> tuple[list[Item], int]:
     """The comma-separated items up to `)`, and the position after it."""
-    source, found = reader.source, []
+    source = reader.source
+    found: list[Item] = []
     if empty := _EMPTY.match(source, at):
         return found, empty.end()
     while True:
@@ -129,9 +131,9 @@ def show(reader, start: int, opening: int, closing: int, tail: re.Match) -> list
     """
     source = reader.source
     name = source[start + 1 : source.index('"', start + 1)]
-    entries = dict(text.split_entries(tail[1]))
-    signature = _SIGNATURE.match(entries["function_type"])
-    block = _BLOCK.match(source, opening)
+    entries: dict[str, Any] = dict(text.split_entries(tail[1]))  # None for unit attributes
+    signature = text.matched(_SIGNATURE, entries["function_type"])
+    block = text.matched(_BLOCK, source, opening)
     if block[1]:
         arguments, at = _list(reader, block.end(), "a block argument")
         at += 1  # the colon

@@ -80,7 +80,7 @@ class _Parser:
             f"not an assembly format: {notation}"
         )
         self.next = 0
-        self.anchor = None
+        self.anchor: str | None = None
 
     def peek(self):
         return self.tokens[self.next] if self.next < len(self.tokens) else None

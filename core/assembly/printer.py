@@ -17,7 +17,7 @@ from vertebra.core.assembly.notation import (
 )
 from vertebra.core.assembly.reader import operations
 from vertebra.core.attributes import UnitAttr
-from vertebra.core.dialect import LOADED
+from vertebra.core.dialect import LOADED, Dialect, Operation
 
 _HEAD = re.compile(r'"([\w.$]+)"\(([^()]*)\)\s*')
 _TAIL = re.compile(
@@ -32,7 +32,8 @@ class Shown:
         self.form, self.op = form, op
         self.pieces = [form.name]
         self.space, self.punctuation = True, False
-        self.values, self.types = {}, {}
+        self.values: dict[str, list[str]] = {}
+        self.types: dict[str, list[str]] = {}
         self._divide(form.op.inputs, op.values, op.types)
         self._divide(form.op.outputs, None, op.results)
 
@@ -105,7 +106,13 @@ class Shown:
         elif name in self.values:
             self.put(", ".join(self.values[name]))
         elif not issubclass(self.form.op.attribute_kinds[name], UnitAttr):
-            self.put(self.form.kinds[name].show(self.op.entries[name]))
+            self.put(self.form.kinds[name].show(self.entry(name)))
+
+    def entry(self, name: str) -> str:
+        """The text of an attribute that is no unit attribute."""
+        found = self.op.entries[name]
+        assert found is not None, f"{self.op.name}: {name} has no value"
+        return found
 
     def type_of(self, name: str, qualified: bool) -> str:
         if name in ALL:
@@ -138,14 +145,14 @@ class Shown:
     def mixed(self, dynamic: str, static: str) -> str:
         """A list whose entries are numbers or operands, [4, %n]."""
         values = iter(self.values[dynamic])
-        items = text.array_items(self.op.entries[static])
+        items = text.array_items(self.entry(static))
         return f"[{', '.join(next(values) if i == DYNAMIC else i for i in items)}]"
 
 
 class Printer:
     """Rewrites one printed text."""
 
-    def __init__(self, source: str, dialects: Iterable[type]):
+    def __init__(self, source: str, dialects: Iterable[type[Dialect]]):
         self.source = source
         self.ops = {op.OPERATION_NAME: op for d in dialects for op in d.operations}
         self.edits: list[tuple[int, int, str]] = []
@@ -162,18 +169,18 @@ class Printer:
 
     def _operation(self, start: int) -> None:
         source = self.source
-        head = _HEAD.match(source, start)
+        head = text.matched(_HEAD, source, start)
         name = head[1]
         op = self.ops[name]
         if source.startswith("({", head.end()):
             closing = text.closing(source, head.end())
-            tail = _TAIL.match(source, closing + 1)
+            tail = text.matched(_TAIL, source, closing + 1)
             if function.is_function(op):
                 self.edits += function.show(self, start, head.end(), closing, tail)
             else:
                 self._region_first(op, head.end(), tail)
             return
-        tail = _TAIL.match(source, head.end())
+        tail = text.matched(_TAIL, source, head.end())
         form = form_of(op)
         if form is None:
             self._as_properties(op, tail)
@@ -191,18 +198,18 @@ class Printer:
         ).text()
         self.edits.append((start, tail.end(), shown))
 
-    def _region_first(self, op: type, opening: int, tail: re.Match) -> None:
+    def _region_first(self, op: type[Operation], opening: int, tail: re.Match) -> None:
         """Properties stand before the regions, as MLIR prints them for dialects that have any."""
         if tail[1] is not None:
             self.edits.append((opening, opening, self._properties(op, tail)))
             self.edits.append((tail.start(1) - 2, tail.end(1) + 1, ""))
 
-    def _as_properties(self, op: type, tail: re.Match) -> None:
+    def _as_properties(self, op: type[Operation], tail: re.Match) -> None:
         """Attributes as properties, for operations that have no other form."""
         if tail[1] is not None:
             self.edits.append((tail.start(1) - 1, tail.end(1) + 2, self._properties(op, tail)))
 
-    def _properties(self, op: type, tail: re.Match) -> str:
+    def _properties(self, op: type[Operation], tail: re.Match) -> str:
         """`<{...}> `, without the segment sizes that follow from the number of values."""
         implied = {side.segments for side in (op.inputs, op.outputs) if side.only is not None}
         entries = [e for e in text.split_entries(tail[1]) if e[0] not in implied]
@@ -220,7 +227,7 @@ def print_module(op, *, locations: bool = False, names: bool = True) -> str:
     return to_custom(source)
 
 
-def to_custom(source: str, dialects: Iterable[type] | None = None) -> str:
+def to_custom(source: str, dialects: Iterable[type[Dialect]] | None = None) -> str:
     """`source`, as MLIR printed it, with every operation of `dialects` in custom form."""
     dialects = tuple(LOADED.values() if dialects is None else dialects)
     return Printer(source, dialects).run() if dialects else source

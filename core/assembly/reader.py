@@ -12,7 +12,7 @@ from functools import lru_cache
 from vertebra.core import hooks
 from vertebra.core.assembly import function, text
 from vertebra.core.assembly.format import form_of, result_count, segments
-from vertebra.core.dialect import LOADED
+from vertebra.core.dialect import LOADED, Dialect, Operation
 
 _GENERIC = re.compile(
     rf'"([\w.$]+)"\s*\(\s*(?P<operands>{text.VALUES}?)\s*\)\s*(?:\[[^\]]*\]\s*)?'
@@ -51,7 +51,7 @@ def operations(source: str, namespaces: tuple[str, ...]) -> Iterator[tuple[str, 
 class Reader:
     """Rewrites one text.  `edits` are (start, end, replacement)."""
 
-    def __init__(self, source: str, dialects: Iterable[type], name: str):
+    def __init__(self, source: str, dialects: Iterable[type[Dialect]], name: str):
         self.source = source
         self.name = name
         self.ops = {op.OPERATION_NAME: op for d in dialects for op in d.operations}
@@ -169,18 +169,18 @@ class Reader:
         self.edits.append((start, end, replacement + "\n" * lines))
 
 
-def _plain(op: type) -> str:
-    return " ".join(op.assembly.split())
+def _plain(op: type[Operation]) -> str:
+    return " ".join((op.assembly or "").split())
 
 
-def respell(source: str, dialects: Iterable[type]) -> str:
+def respell(source: str, dialects: Iterable[type[Dialect]]) -> str:
     for dialect in dialects:
         for pattern, replacement in dialect.spellings:
             source = pattern.sub(replacement, source)
     return source
 
 
-def to_generic(source: str, dialects: Iterable[type] | None = None, *, name: str = "-") -> str:
+def to_generic(source: str, dialects: Iterable[type[Dialect]] | None = None, *, name: str = "-") -> str:
     """`source` with every operation of `dialects` in generic form; all else, and all lines, unchanged.
 
     dialects: by default all that a context has loaded.

@@ -69,6 +69,13 @@ def split_entries(inside: str) -> tuple[tuple[str, str | None], ...]:
     return tuple((name, value.strip() if value else None) for name, value in _ENTRY.findall(inside))
 
 
+def matched(pattern: re.Pattern[str], source: str, position: int = 0) -> re.Match[str]:
+    """The match at `position`, in text that is known to have one."""
+    found = pattern.match(source, position)
+    assert found is not None, f"{pattern.pattern} does not match {source[position : position + 80]!r}"
+    return found
+
+
 def array_items(array: str) -> list[str]:
     """'array<i64: 4, 2>' -> ['4', '2']."""
     return [
@@ -78,7 +85,8 @@ def array_items(array: str) -> list[str]:
 
 def edited(source: str, edits: list[tuple[int, int, str]]) -> str:
     """`source` with each (start, end, replacement) carried out; they do not overlap."""
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     for start, end, replacement in sorted(edits, key=lambda edit: edit[0]):
         pieces += (source[at:start], replacement)
         at = end

@@ -1,6 +1,7 @@
 """`vertebra layout SRC DST`: how a tile gets from one layout into another."""
 
 from vertebra.core.command import Command, print_table, write_output
+from vertebra.core.drawing import add_picture_options, check_picture_options, write_pictures
 from vertebra.core.errors import ConfigError
 
 
@@ -10,7 +11,7 @@ def _configure(parser) -> None:
     parser.add_argument("--dtype", default="f32", help="element type of layouts that do not say (f32)")
     parser.add_argument("--width", type=int, metavar="BYTES", help="accesses of this many bytes only")
     parser.add_argument("--swizzle", action="store_true", help="choose the destination's swizzle")
-    parser.add_argument("--svg", metavar="FILE", help="write a picture of both layouts")
+    add_picture_options(parser)
     parser.add_argument("--list", action="store_true", help="list the layouts that have names")
 
 
@@ -20,6 +21,7 @@ def _run(args) -> None:
         return
     if not args.source or not args.destination:
         raise ConfigError("a source and a destination are due", fix="`vertebra layout --list` names layouts")
+    check_picture_options(args)
     from vertebra.core.layout import names, planner, report
 
     source = names.operand(args.source, dtype=args.dtype)
@@ -30,10 +32,10 @@ def _run(args) -> None:
         destination = destination._replace(swizzle=xor)
     found = planner.plans(source, destination, width=args.width)
     write_output(report.text(found), None)
-    if args.svg:
+    if args.svg or args.png:
         from vertebra.core.layout import picture
 
-        write_output(picture.svg(found[0]), args.svg)
+        write_pictures(args, picture.svg(found[0]))
 
 
 def _list() -> None:

@@ -15,6 +15,8 @@ _KINDS = {
     "vertebra_emulators": ("emulator", lambda item: item.name),
     "vertebra_commands": ("command", lambda item: item.name),
 }
+# Those that answer for a core.
+_ANSWERING = ("vertebra_lowerings", "vertebra_cores", "vertebra_targets", "vertebra_runtimes")
 
 
 def contributions(plugin: str) -> str:
@@ -76,6 +78,7 @@ def answers(core) -> list[tuple[str, str, str]]:
     owner = {
         (hook, name_of(item)): plugin
         for hook, (_, name_of) in _KINDS.items()
+        if hook in _ANSWERING
         for plugin, item in hooks.plugins().collect(hook)
     }
     rows = [("core", core.name, owner["vertebra_cores", core.name])]

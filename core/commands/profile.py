@@ -1,6 +1,6 @@
 """`vertebra profile FILE`: a profile that `triton.profiler` has written, as a table."""
 
-from vertebra.core.command import Command, print_table
+from vertebra.core.command import Command
 
 
 def _configure(parser) -> None:
@@ -8,9 +8,9 @@ def _configure(parser) -> None:
 
 
 def _run(args) -> None:
-    from vertebra.core.profile import formats
+    from vertebra.core.profile import formats, table
 
-    print_table(*formats.table(formats.read_tree(args.file)))
+    table.show(*formats.read_profile(args.file))
 
 
 COMMAND = Command("profile", "show a profile as a table", _configure, _run)

@@ -29,7 +29,7 @@ def _row(tile: MatrixTile) -> tuple[str, ...]:
         "x".join(map(str, tile.grid)),
         "x".join(map(str, tile.block)),
         str(tile.registers),
-        f"multiples of {tile.m}, {tile.n}, {tile.k}",
+        "any" if tile.strided else f"multiples of {tile.m}, {tile.n}, {tile.k}",
         f"{tile.peak:g}",
     )
 

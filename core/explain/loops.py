@@ -12,10 +12,11 @@ from vertebra.core.roofline import machine_code
 from vertebra.core.roofline.machine_code import Kind, Reader
 
 _LABEL = re.compile(r"([.\w$]+):")
-_TARGET = re.compile(r"([.\w$]+)\s*(?:[#;].*)?$")
+_CODE = re.compile(r"\s+(?:\.insn|[a-z])")
+_MOVES = Kind.LOAD | Kind.STORE
 # In order of weight: of two loops the one with more of the first is the hotter one.
 KINDS = (
-    ("matrix instructions", lambda step: step.matrix is not None),
+    ("matrix instructions", lambda step: step.matrix is not None and not step.kind & _MOVES),
     ("vector multiply-adds", lambda step: bool(step.kind & Kind.MULTIPLY_ADD)),
     ("other vector arithmetic", lambda step: bool(step.kind & Kind.VECTOR)),
     ("loads", lambda step: bool(step.kind & Kind.LOAD)),
@@ -48,19 +49,17 @@ class Loop:
 def hot_loop(lines: Sequence[Line], reader: Reader, records: Mapping[str, Instruction]) -> Loop | None:
     """The innermost loop that lies deepest; of several, the one with the most arithmetic of the widest kind.
 
+    Where there are matrix instructions, one that has some: copies of edges lie deeper than products.
     None where no instruction jumps back.
     """
-    spans = _spans(lines)
     found = []
     for loop in machine_code.innermost_loops("\n".join(line.text for line in lines), reader, records):
-        if loop.label not in spans:
-            continue
-        span = spans[loop.label]
-        depth = 1 + sum(_inside(span, other) for other in spans.values())
         kinds = Counter(_kind(step) for step in loop.steps)
         mnemonics = Counter(step.mnemonic for step in loop.steps)
         ordered = {name: kinds[name] for name, _ in KINDS if kinds[name]}
-        found.append(Loop(loop.label, *span, depth, ordered, dict(mnemonics.most_common())))
+        found.append(
+            Loop(loop.label, *_span(loop, lines), loop.depth, ordered, dict(mnemonics.most_common()))
+        )
     return max(found, key=_weight, default=None)
 
 
@@ -69,30 +68,15 @@ def _kind(step) -> str:
 
 
 def _weight(loop: Loop) -> tuple:
-    return loop.depth, *(loop.kinds.get(name, 0) for name, _ in KINDS)
+    return KINDS[0][0] in loop.kinds, loop.depth, *(loop.kinds.get(name, 0) for name, _ in KINDS)
 
 
-def _spans(lines: Sequence[Line]) -> dict[str, tuple[int, int]]:
-    """Label -> (its line, that of the farthest jump back to it).  Labels that are used again are numbered."""
-    uses: Counter = Counter()
-    at: dict[str, int] = {}
-    spans: dict[str, tuple[int, int]] = {}
-    for number, line in enumerate(lines):
-        text = line.text.strip()
-        if label := _LABEL.match(text):
-            name = label[1]
-            if name.isdecimal():
-                uses[name] += 1
-                name = f"{name}.{uses[name]}"
-            at[name] = number
-        elif target := _TARGET.search(text):
-            name = target[1]
-            if name[:-1].isdecimal() and name.endswith("b"):
-                name = f"{name[:-1]}.{uses[name[:-1]]}"
-            if name in at:
-                spans[name] = (at[name], number)
-    return spans
-
-
-def _inside(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
-    return inner != outer and outer[0] <= inner[0] and inner[1] <= outer[1]
+def _span(loop: machine_code.Loop, lines: Sequence[Line]) -> tuple[int, int]:
+    """From the label above its first instruction to the last one; what lies between may be others'."""
+    numbers = [step.line for step in loop.steps]
+    first = above = min(numbers)
+    while above and not _CODE.match(lines[above - 1].text):
+        above -= 1
+        if _LABEL.match(lines[above].text.strip()):
+            first = above
+    return first, max(numbers)

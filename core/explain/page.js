@@ -19,22 +19,37 @@ const stageNames = data.stages.map((stage) => stage.name);
 let pinned = null;
 
 const comments = { [SOURCE]: "#.*", llir: ";.*" };
-const words = /("(?:[^"\\]|\\.)*")|\b(def|for|in|if|else|while|return|range|import|tl|triton|True|False|None|scf|linalg|arith|memref|vector|tensor|func|math|llvm|tt|cf|bufferization|affine|xsmt|define|call|br|phi|load|store|ret)\b(?=[.\s(:,]|$)|((?:vector|tensor|memref)(?=<)|\b[usf]?i(?:1|4|8|16|32|64)\b|\bb?f(?:16|32|64)\b|\bindex\b|\bptr\b)|(\b\d[\w.]*\b)/;
-const styles = [null, "n", "k", "t", "n", "c"];
+const words = /([%@][\w$.#-]+)|("(?:[^"\\]|\\.)*")|\b(def|for|in|if|else|while|return|range|import|tl|triton|True|False|None|scf|linalg|arith|memref|vector|tensor|func|math|llvm|tt|cf|bufferization|affine|xsmt|define|call|br|phi|load|store|ret)\b(?=[.\s(:,)\]]|$)|((?:vector|tensor|memref)(?=<)|\b[usf]?i(?:1|4|8|16|32|64)\b|\bb?f(?:16|32|64)\b|\bindex\b|\bptr\b)|(\b\d[\w.]*\b)/;
+const styles = [null, "v", "n", "k", "t", "n", "c"];
+// A label, a directive, a mnemonic, a comment, a number.
+const assembly = /^(\s*[.\w$]+:)|^(\s+\.(?!insn)[a-z]\w*.*)|^(\s+\.?[a-z][\w.]*)|((?:^|\s)#(?=[\s=>#A-Z]|$).*|\/\/.*)|((?<![\w.$%])-?(?:0x[\da-fA-F]+|\d+)\b)/g;
+const assemblyStyles = [null, "t", "c", "k", "c", "n"];
 const patterns = new Map();
 function coloured(text, stage) {
   const parts = [];
   let at = 0;
-  if (stage === "asm") return [text];
-  if (!patterns.has(stage)) patterns.set(stage, new RegExp(`${words.source}|(${comments[stage] || "//.*"})`, "g"));
+  const kinds = stage === "asm" ? assemblyStyles : styles;
+  if (stage === "asm") patterns.set(stage, assembly);
+  else if (!patterns.has(stage)) patterns.set(stage, new RegExp(`${words.source}|(${comments[stage] || "//.*"})`, "g"));
   for (const found of text.matchAll(patterns.get(stage))) {
     const kind = found.findIndex((group, i) => i > 0 && group !== undefined);
     if (found.index > at) parts.push(text.slice(at, found.index));
-    parts.push(make("span", { class: styles[kind] }, found[0]));
+    parts.push(make("span", { class: kinds[kind] }, found[0]));
     at = found.index + found[0].length;
   }
   parts.push(text.slice(at));
   return parts;
+}
+
+// Which lines of Python lie in a text between three quotation marks.
+function quoted(lines) {
+  let open = false;
+  return lines.map((text) => {
+    const marks = text.split('"""').length - 1;
+    const inside = open || marks > 0;
+    if (marks % 2) open = !open;
+    return inside;
+  });
 }
 
 const hue = (line) => `hsl(${(line * 137.5) % 360} var(--saturation) var(--light))`;
@@ -49,11 +64,12 @@ function fill(name) {
   pane.lines = linesOf(name);
   const used = new Set(data.stages.flatMap((stage) => stage.lines.flatMap((line) => line[1])));
   const hot = name === "asm" && data.hot;
+  const texts = name === SOURCE ? quoted(data.source) : [];
   pane.rows = pane.lines.map(([text, from], i) => {
     const stripe = make("i");
     const line = from[0];
     if (line !== undefined && used.has(line)) stripe.style.background = hue(line);
-    const row = make("div", { class: "row" }, stripe, make("b", {}, String(i + 1)), make("span", {}, ...coloured(text, name)));
+    const row = make("div", { class: "row" }, stripe, make("b", {}, String(i + 1)), make("span", {}, ...(texts[i] ? [make("span", { class: "c" }, text)] : coloured(text, name))));
     if (hot && i >= hot.first && i <= hot.last) row.classList.add("hot");
     row.dataset.index = i;
     return row;
@@ -150,15 +166,16 @@ function passes() {
 function hot() {
   if (!data.hot) return [make("h2", {}, "Hot loop"), make("p", {}, "The machine code has no loop.")];
   const loop = data.hot;
-  const text = panes.get("asm") && linesOf("asm").slice(loop.first, loop.last + 1).map((line) => line[0]).join("\n");
-  const button = make("button", { type: "button" }, "show it among the stages");
+  const lines = linesOf("asm").slice(loop.first, loop.last + 1).map((line) => line[0]);
+  const button = make("button", { type: "button", class: "plain" }, "show it among the stages");
   button.addEventListener("click", () => { select("code"); show("asm", true); panes.get("asm").rows[loop.first].click(); panes.get("asm").rows[loop.first].scrollIntoView({ block: "start" }); });
   return [
-    make("h2", {}, `Hot loop: ${loop.label}, ${loop.count} instructions an iteration, ${loop.depth} deep`),
+    make("h2", {}, `Hot loop: ${loop.label}, ${loop.count} instructions an iteration, ${loop.depth === 1 ? "in no other loop" : `at depth ${loop.depth}`}`),
     make("p", { class: "hint" }, "The innermost loop that lies deepest, with the most arithmetic; counted in the text, not measured."), button,
-    table(["instructions", "count"], Object.entries(loop.kinds).map((pair) => make("tr", {}, ...cells(pair)))),
-    table(["mnemonic", "count"], Object.entries(loop.mnemonics).map((pair) => make("tr", {}, ...cells(pair)))),
-    make("pre", {}, text),
+    make("div", { class: "split" },
+      table(["instructions", "count"], Object.entries(loop.kinds).map((pair) => make("tr", {}, ...cells(pair)))),
+      table(["mnemonic", "count"], Object.entries(loop.mnemonics).map((pair) => make("tr", {}, ...cells(pair)))),
+      make("pre", {}, ...lines.flatMap((line) => [...coloured(line, "asm"), "\n"]))),
   ];
 }
 

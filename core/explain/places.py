@@ -28,6 +28,8 @@ _DBG = re.compile(r",? !dbg (!\d+)")
 _DOT_FILE = re.compile(r'\s*\.file\s+(\d+)\s+(?:"((?:[^"\\]|\\.)*)"\s+)?"((?:[^"\\]|\\.)*)"')
 _DOT_LOC = re.compile(r"\s*\.loc\s+(\d+)\s+(\d+)\s+(\d+)")
 # What debugging and unwinding add to assembly text.
+# To a label such as those for debugging have, which labels in inline assembly become.
+_JUMP = re.compile(r"^\s+[a-z][^#\n]*?(\.Ltmp\d+)\b", re.MULTILINE)
 _NOISE = re.compile(r"\s*(?:\.loc\s|\.file\s|\.cfi_|\.Ltmp\d+:|\.Lfunc_\w+:|\.addrsig|\.ident)")
 _GAP = re.compile(r"\t| {3,}")
 
@@ -58,9 +60,8 @@ def mlir_lines(text: str) -> list[Line]:
     for raw in text.splitlines():
         if raw.startswith("#loc"):
             continue
-        found = _LOC.findall(raw)
-        shown = _LOC.sub("", raw) if found else raw
-        line = Line(shown, places(found[-1]) if found else NOWHERE)
+        shown, inside = _without_location(raw)
+        line = Line(shown, places(inside) if inside else NOWHERE)
         body = shown.strip()
         opener = opened.pop() if body.startswith("}") and opened else None
         if opener is not None and line.places:
@@ -69,6 +70,18 @@ def mlir_lines(text: str) -> list[Line]:
             opened.append(len(lines) if opener is None else opener)
         lines.append(line)
     return lines
+
+
+def _without_location(raw: str) -> tuple[str, str]:
+    """(the line, what is inside of its last location or "")"""
+    at = raw.rfind(" loc(")
+    if at < 0 and not raw.startswith("loc("):
+        return raw, ""
+    # Nearly all lines end in one alias.
+    if raw.startswith("#loc", at + 5) and raw.find(")", at) == len(raw) - 1 and raw.find(" loc(", 0, at) < 0:
+        return raw[:at], raw[at + 5 : -1]
+    found = _LOC.findall(raw)
+    return (_LOC.sub("", raw), found[-1]) if found else (raw, "")
 
 
 @attrs.frozen
@@ -133,6 +146,7 @@ def assembly_lines(text: str, llir: str = "") -> list[Line]:
     llir: the LLVM IR that it was made of, which knows what was inlined where; the text does not.
     """
     callers = Frames.in_module(llir).callers()
+    targets = set(_JUMP.findall(text))
     files: dict[str, str] = {}
     current, debugging = NOWHERE, False
     lines = []
@@ -144,7 +158,8 @@ def assembly_lines(text: str, llir: str = "") -> list[Line]:
             current = callers.get(here, frozenset({here})) if here[1] else NOWHERE
         elif raw.lstrip().startswith(".section") or raw.strip() == ".text":
             debugging = ".debug" in raw
-        if debugging or _NOISE.match(raw) or not raw.strip():
+        noise = _NOISE.match(raw) and raw.strip().rstrip(":") not in targets
+        if debugging or noise or not raw.strip():
             continue
         code = raw[:1] in " \t" and not raw.lstrip().startswith((".", "#"))
         shown = "    " * raw.startswith("\t") + _GAP.sub(" ", raw.strip())

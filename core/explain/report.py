@@ -12,13 +12,17 @@ from vertebra.core.explain import layouts
 from vertebra.core.explain.loops import hot_loop
 from vertebra.core.explain.page import Report
 from vertebra.core.explain.record import Recorder
+from vertebra.core.explain.words import with_names
 from vertebra.core.pipeline import Options
 from vertebra.core.roofline import picture
-from vertebra.core.roofline.machine_code import innermost_loops
+from vertebra.core.roofline.machine_code import innermost_loops, instructions
 from vertebra.core.roofline.model import predict, reader_of
 from vertebra.core.roofline.work import work_of
 from vertebra.core.target import Core
 from vertebra.core.watch import Watches
+
+# Operations that are followed for the roofline, a tenth of a second of work; a picture shows few digits.
+_BUDGET = 8_000
 
 
 @attrs.frozen
@@ -62,7 +66,11 @@ def explain(
     asked = dump.watch(text, kernel, core, options)
     watch = Watches([recorder, asked]) if asked else recorder
     compile.render(text, "asm", core, options, watch=watch, filename=file)
-    machine_code = recorder.stages[-1].lines
+    reader, records = reader_of(core), hooks.instructions()
+    machine_code = with_names(recorder.stages[-1].lines, reader, records)
+    steps = instructions("\n".join(line.text for line in recorder.stages[-1].lines), reader, records)
+    multiplies = layouts.multipliers(steps, records)
+    packings, products = recorder.layouts
     return Report(
         kernel=kernel,
         core=core.name,
@@ -70,11 +78,11 @@ def explain(
         source=tuple(line.rstrip("\n") for line in linecache.getlines(file)),
         at=at,
         facts=(("core", f"{core.name}: {core.isa}"), ("file", f"{file}:{at}"), *facts),
-        stages=tuple(recorder.stages),
+        stages=(*recorder.stages[:-1], attrs.evolve(recorder.stages[-1], lines=machine_code)),
         steps=tuple(recorder.steps),
         answers=tuple(answers(core)),
-        hot=hot_loop(machine_code, reader_of(core), hooks.instructions()),
-        pictures=tuple(layouts.pictures(*recorder.layouts, core)),
+        hot=hot_loop(machine_code, reader, records),
+        pictures=tuple(layouts.pictures(packings, products, core, multiplies)),
         roofline=_roofline(recorder, core, options, kernel, launch) if launch else None,
     )
 
@@ -84,7 +92,7 @@ def _roofline(recorder: _AtLinalg, core: Core, options: Options, kernel: str, la
     with context():
         module = assembly.parse(recorder.linalg, context())
         names, values, grid = launch.names, launch.values, launch.grid
-        work = work_of(module, core, options, names=names, values=values, grid=grid)
+        work = work_of(module, core, options, names=names, values=values, grid=grid, budget=_BUDGET)
     text = "\n".join(line.text for line in recorder.stages[-1].lines)
     loops = innermost_loops(text, reader_of(core), hooks.instructions())
     return picture.svg([(predict(kernel, core, grid, work, loops), None)])

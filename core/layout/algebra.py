@@ -43,7 +43,7 @@ def coalesce(layout, profile=None):
 
 def coalesced(modes) -> list:
     """(size, stride) of modes of one level, joined where one goes on where the last ended."""
-    done = []
+    done: list[tuple] = []
     for count, stride in modes:
         if count == 1:
             continue

@@ -1,5 +1,7 @@
 """Layouts: functions from coordinates to offsets, written as a tree of sizes and one of strides."""
 
+from typing import Any
+
 from vertebra.core.layout import tree
 from vertebra.core.layout.errors import LayoutError
 from vertebra.core.layout.symbol import Coord, Sym, known
@@ -15,6 +17,10 @@ class Layout:
     """
 
     __slots__ = ("_flat", "_hash", "shape", "stride")
+    shape: Any
+    stride: Any
+    _flat: tuple[tuple, tuple]
+    _hash: int
 
     def __init__(self, shape, stride=None):
         if stride is None:

@@ -145,7 +145,7 @@ def owner_formula(layout: Layout, shape) -> tuple[str, str]:
     """(m, n) of (t, v) for a thread-value layout over a tile of `shape`, as expressions."""
     from vertebra.core.layout.algebra import coalesce
 
-    rows = {0: [], 1: []}
+    rows: dict[int, list[str]] = {0: [], 1: []}
     for name, mode in zip("tv", layout.modes, strict=True):
         merged, split = coalesce(mode), []
         for count, stride in merged.flat_modes:
@@ -161,7 +161,8 @@ def owner_formula(layout: Layout, shape) -> tuple[str, str]:
                 for c, d in split
             ]
             rows[axis] += _terms(name, Layout(tuple(c for c, _ in kept), tuple(d for _, d in kept)))
-    return tuple(" + ".join(rows[axis]) or "0" for axis in (0, 1))
+    m, n = (" + ".join(rows[axis]) or "0" for axis in (0, 1))
+    return m, n
 
 
 def shape_text(shape) -> str:

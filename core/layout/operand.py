@@ -58,13 +58,16 @@ class Step(NamedTuple):
 class Space(NamedTuple):
     """A memory, or a file of registers.
 
-    kind: "registers" (of threads), "vector" (whole vector registers) or "memory".
-    group: threads that issue together.  banks: None where accesses do not conflict.
+    kind: "registers" (of threads), "vector" (whole vector registers), "lanes" (vectors of a loop), "tensor"
+    (values that lie nowhere yet) or "memory".
+    group: threads that issue together; vector registers that one instruction takes.
+    banks: None where accesses do not conflict.
     proxy: the path by which threads reach it.  fences: Steps that order one proxy's writes before
     another's reads.
     alignment: of the buffer's base, bytes.  swizzles: what its hardware knows, least first.
     lane_bytes: address distance of lanes where a group reaches only its own `group` lanes (0: all).
     capacity: bytes.  bits: width of one vector register.  operations: of vector registers.
+    transfers: `Form`s of loads and stores of whole registers.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Space(NamedTuple):
     capacity: int = 0
     bits: int = 0
     operations: tuple = ()
+    transfers: tuple = ()
 
 
 class Operand(NamedTuple):

@@ -25,10 +25,11 @@ def svg(plan: Plan) -> str:
     source, destination = plan.source, plan.destination
     owner = owners_of(source) * _MOVES + accesses_of(plan)
     left = owner.reshape(source.shape[0], -1, order="F")
-    panels = [_panel(f"{source.name}: element (m, n)", left, "m", "n", 0)]
+    letter = "T" if source.owners is not None else "v" if source.space.kind == "vector" else "chunk "
+    panels = [_panel(f"{source.name}: element (m, n)", left, "m", "n", 0, letter)]
     if destination.space.kind == "registers":
         right = (owners_of(destination) * _MOVES).reshape(destination.shape[0], -1, order="F")
-        panels.append(_panel(f"{destination.name}: element (m, n)", right, "m", "n", 1))
+        panels.append(_panel(f"{destination.name}: element (m, n)", right, "m", "n", 1, "T"))
     else:
         bits = bits_of(destination.dtype)
         space = destination.space
@@ -41,8 +42,9 @@ def svg(plan: Plan) -> str:
         per = max(1, row * 8 // bits)
         grid = np.full(-(-int(at.max() + 1) // per) * per, -1, np.int64)
         grid[at] = owner
+        rows = f"x {row} bytes"
         panels.append(
-            _panel(f"{destination.name}: address", grid.reshape(-1, per), f"x {row} bytes", "element", 1)
+            _panel(f"{destination.name}: address", grid.reshape(-1, per), rows, "elements", 1, letter)
         )
     height = max(h for _, h in panels)
     body = "".join(text for text, _ in panels)
@@ -89,13 +91,19 @@ def colour(owner: int, access: int = 0) -> str:
     return f"hsl({hue % 360} 65% {38 + access % 8 * 6}%)"
 
 
-def _panel(title: str, grid, rows: str, columns: str, which: int) -> tuple[str, int]:
+def _height(count: int, cell: float) -> float:
+    """Of a row of `count` with cells of width `cell`."""
+    most = 2 * _PANEL / count
+    return max(2.0, min(max(cell, 5, _PANEL / 4 / count), 24, most))
+
+
+def _panel(title: str, grid, rows: str, columns: str, which: int, letter: str) -> tuple[str, int]:
     """One panel's SVG and the height that it needs; neighbours of one owner are one rectangle."""
     count, width = grid.shape
     x0 = which * (_PANEL + 2 * _MARGIN) + _MARGIN
     y0 = _MARGIN + _LINE
     cell = _PANEL / width
-    tall = min(max(cell, 5), 24) if count * max(cell, 5) < 4 * _PANEL else max(2.0, 4 * _PANEL / count)
+    tall = _height(count, cell)
     parts = [
         f'<text x="{x0}" y="{_LINE + 4}" font-weight="bold">{escape(title)}</text>\n',
         f'<text x="{x0}" y="{_MARGIN + _LINE - 4}">{count} {rows} down, {width} {columns} across</text>\n',
@@ -107,13 +115,15 @@ def _panel(title: str, grid, rows: str, columns: str, which: int) -> tuple[str, 
                 continue
             x, y, w = x0 + begin * cell, y0 + r * tall, (c - begin) * cell
             owner, access = divmod(line[begin], _MOVES)
-            name = "free" if owner < 0 else f"T{owner}.{access}"
+            name = f"{letter}{owner}" + f".{access}" * (letter == "T") if owner >= 0 else "free"
             parts.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{tall:.1f}"'
                 f' fill="{colour(owner, access)}" stroke="#777" stroke-width="0.2">'
                 f"<title>{name}, row {r}, {begin} to {c - 1}</title></rect>\n"
             )
             if w > 22 and tall > 9:
-                parts.append(f'<text x="{x + 2:.1f}" y="{y + tall - 2:.1f}" font-size="8">{name}</text>\n')
+                ink = "black" if owner < 0 or access % 8 > 2 else "white"
+                at = f'x="{x + 2:.1f}" y="{y + tall / 2 + 3:.1f}" font-size="8" fill="{ink}"'
+                parts.append(f"<text {at}>{name}</text>\n")
             begin = c
     return "".join(parts), int(y0 + count * tall + _MARGIN)

@@ -175,12 +175,27 @@ def run(plan: Plan, values, memory=None):
         result = np.zeros((owners.threads, owners.values), storage(source.dtype))
         body.run(result, held, source.dtype)
         return convert(decode(result, source.dtype), source.dtype, destination.dtype)
+    if hasattr(body, "carry_out"):
+        return _carry_out(plan, patterns)
     registers = patterns[source.owners.table()]
+    if hasattr(body, "store_lanes"):
+        memory = np.zeros(plan.bytes, np.uint8) if memory is None else memory
+        body.store_lanes(registers, memory, bits_of(destination.dtype))
+        return memory
     if isinstance(body, Accesses):
         memory = np.zeros(plan.bytes, np.uint8) if memory is None else memory
         body.run(registers, memory, destination.dtype)
         return memory
     return body.exchange(registers)
+
+
+def _carry_out(plan: Plan, patterns):
+    """Of tensors: the bytes of the destination, row by row."""
+    import numpy as np
+
+    lying = np.empty_like(patterns)
+    lying[plan.source.layout.offsets()] = patterns
+    return to_bytes(plan.body.carry_out(lying).reshape(1, -1), bits_of(plan.destination.dtype))[0]
 
 
 def footprint(operand: Operand, bits: int) -> int:
@@ -198,7 +213,8 @@ def write(memory, bit_addresses, patterns, bits: int) -> None:
         return
     for address, pattern in zip(bit_addresses.tolist(), patterns.tolist(), strict=True):
         shift = address & 7
-        memory[address >> 3] = memory[address >> 3] & ~(((1 << bits) - 1) << shift) & 0xFF | pattern << shift
+        kept = int(memory[address >> 3]) & ~(((1 << bits) - 1) << shift)
+        memory[address >> 3] = kept | pattern << shift
 
 
 def read(memory, bit_addresses, bits: int, dtype: str):

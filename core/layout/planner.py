@@ -4,6 +4,8 @@ from vertebra.core.layout import tree
 from vertebra.core.layout.blocks import block_plans
 from vertebra.core.layout.dtype import bits_of
 from vertebra.core.layout.exchange import exchange_plans
+from vertebra.core.layout.lanes import lane_plans
+from vertebra.core.layout.mapping import mapping_plans
 from vertebra.core.layout.memory import access_plans
 from vertebra.core.layout.operand import Operand, fits
 from vertebra.core.layout.owners import check_tiles
@@ -25,7 +27,11 @@ def plans(source: Operand, destination: Operand, *, width: int | None = None) ->
     source.check()
     destination.check()
     kinds = source.space.kind, destination.space.kind
-    if "vector" in kinds:
+    if kinds == ("tensor", "tensor"):
+        found = mapping_plans(source, destination)
+    elif kinds[0] == "lanes":
+        found = lane_plans(source, destination)
+    elif "vector" in kinds:
         found = program_plans(source, destination)
     elif source.owners is not None and destination.space.kind == "memory":
         found = access_plans(source, destination, width=width, store=True)

@@ -4,6 +4,7 @@ A wanted register turns into wanted inputs of an operation, and those into other
 that hold the source.  Running the program forwards on bytes is its proof.
 """
 
+import contextlib
 import itertools
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from vertebra.core.layout.operand import Operand
 from vertebra.core.layout.ordering import steps_of
 from vertebra.core.layout.plan import Plan, footprint, write
 from vertebra.core.layout.registers import ELEMENT, FREE, Operation, source_bytes, tokens_of
+from vertebra.core.layout.transfers import transfer_plans
 
 # How many operations may stand between a source register and a wanted one.
 DEPTH = 4
@@ -61,16 +63,23 @@ class Program(NamedTuple):
 
 def program_plans(source: Operand, destination: Operand) -> list[Plan]:
     """Programs in registers, for the contraction in its own order and in a cheaper one; through memory."""
-    if source.space.kind != "vector" or destination.space.kind != "vector":
-        if (source.space.kind, destination.space.kind) != ("vector", "memory"):
-            raise LayoutError(
-                f"{source.name} to {destination.name}: load it into vector registers as a layout first"
-            )
-        return [_through_memory(source, destination)]
+    if source.space.kind != "vector":
+        if destination.space.transfers:
+            return transfer_plans(source, destination)
+        raise LayoutError(f"nothing is known of loads into {destination.space.name}")
+    if destination.space.kind == "memory":
+        from vertebra.core.layout.handover import handover_plans
+
+        found = handover_plans(source, destination)
+        with contextlib.suppress(LayoutError):
+            found += transfer_plans(source, destination)
+        return [*found, _through_memory(source, destination)]
+    if destination.space.kind != "vector":
+        raise LayoutError(f"{source.name} is no layout of threads, which hold {destination.name}")
     found = []
     straight = search(source, destination)
     if straight is not None:
-        name = _name(straight)
+        name = _name(straight, source, destination)
         found.append(_plan(name, source, destination, straight))
     if destination.contraction is not None and (
         straight is None or _count(straight) > _least(source, straight)
@@ -88,17 +97,11 @@ def program_plans(source: Operand, destination: Operand) -> list[Plan]:
     return found
 
 
-def _name(program: Program) -> str:
+def _name(program: Program, source: Operand, destination: Operand) -> str:
     if not program.nodes:
         return "identity"
-    if all(node.operation.converts and _in_place(node.operation) for node in program.nodes):
-        return "identity after conversion"
-    return "registers"
-
-
-def _in_place(operation: Operation) -> bool:
-    """The elements keep their order, one input after the other."""
-    return list(operation.sources) == sorted(operation.sources)
+    same = (source.layout.offsets() == destination.layout.offsets()).all()
+    return "identity after conversion" if same and source.dtype != destination.dtype else "registers"
 
 
 def renumberings(size: int):
@@ -162,10 +165,11 @@ class _Search:
 
         self.held = held
         self.operations = sorted(operations, key=lambda o: o.count)
+        self.fan = max((o.inputs for o in self.operations), default=2)
         self.known: dict = {}
         self.holder = np.zeros(1 + int((held >> 3 & ELEMENT).max()), np.int64)
         for i, register in enumerate(held):
-            self.holder[register[register != FREE] >> 3 & ELEMENT] |= 1 << i
+            self.holder[register[register != FREE] >> 3 & ELEMENT] = i
 
     def solve(self, goal, depth: int, limit: int):
         """(cost below `limit`, operation or None, inputs' solutions or the held register, goal), or None."""
@@ -174,7 +178,8 @@ class _Search:
         if known is not None and (known[0] is not None or known[1] >= limit):
             return known[0] if known[0] is None or known[0][0] < limit else None
         best = self._held(goal, key)
-        if best is None and depth and self._least(goal) <= min(limit - 1, 2**depth - 1):
+        most = sum(self.fan**level for level in range(depth))
+        if best is None and depth and self._least(goal) <= min(limit - 1, most):
             for operation in self.operations:
                 least = min(limit, best[0] if best else limit)
                 if operation.count >= least:
@@ -196,9 +201,9 @@ class _Search:
         return best
 
     def _least(self, goal) -> int:
-        """Operations that join the registers with the goal's elements: each joins two."""
+        """Operations that join the registers with the goal's elements, each as many as it can."""
         registers = set(self.holder[goal[goal != FREE] >> 3 & ELEMENT].tolist())
-        return len(registers) - 1
+        return -(-(len(registers) - 1) // max(self.fan - 1, 1))
 
     def _held(self, goal, key):
         fits = ((goal == self.held) | (goal == FREE)).all(1)

@@ -27,6 +27,7 @@ class Operation(NamedTuple):
     converts: (from type, to type) of elements that it converts on the way; the inputs' elements are
     then as wide as the from type, and `size` is that of the to type.  count: instructions.
     text: assembly with {d} for the result and {0}, {1}, ... for the inputs, one line an instruction.
+    group: how many results, with their inputs side by side, the same instructions can have at once.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Operation(NamedTuple):
     sources: tuple
     text: tuple[str, ...]
     converts: tuple[str, str] | None = None
+    group: int = 1
 
     @property
     def count(self) -> int:

@@ -10,6 +10,7 @@ from vertebra.core.layout.operand import Operand
 from vertebra.core.layout.plan import Accesses, Plan
 from vertebra.core.layout.programs import Program
 from vertebra.core.layout.swizzle import Composed
+from vertebra.core.layout.transfers import Transfers
 
 # Lines of a register program, or moves, that are shown in full.
 _SHOWN = 24
@@ -128,6 +129,10 @@ def _order(order) -> str:
     return shown + (", ..." if len(order) > 16 else "")
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
+
+
 def _moves(plan: Plan) -> list[str]:
     lines = [f"best: {plan.method}"]
     if isinstance(plan.body, Accesses):
@@ -143,13 +148,17 @@ def _moves(plan: Plan) -> list[str]:
         lines += [f"  not {width} bytes: {why}" for width, why in plan.refused]
     elif isinstance(plan.body, Program):
         shown = plan.body.text
-        lines.append(
-            f"  {plan.instructions} instructions for the tile; s<i> hold the source, t<i> are results"
-        )
+        count = _counted(plan.instructions, "instruction")
+        lines.append(f"  {count} for the tile; s<i> hold the source, t<i> are results")
         lines += [f"    {line}" for line in shown[:_SHOWN]]
+    elif isinstance(plan.body, Transfers):
+        stride = f", {plan.body.stride} bytes from line to line" if plan.body.stride else ""
+        lines.append(f"  {_counted(plan.instructions, 'instruction')}; bases count elements{stride}")
+        lines += [f"    {line}" for line in plan.body.text[:_SHOWN]]
     elif not plan.instructions:
         lines.append("  no instruction moves anything: the same thread holds the element on both sides")
     else:
-        lines.append(f"  {plan.instructions} instructions per thread")
+        whom = "for the tile" if plan.source.space.kind == "vector" else "per thread"
+        lines.append(f"  {_counted(plan.instructions, 'instruction')} {whom}")
     lines.append(f"  registers: {plan.registers}; bytes of destination memory: {plan.bytes}")
     return lines

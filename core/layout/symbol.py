@@ -14,7 +14,7 @@ class Sym:
     __slots__ = ("terms",)
 
     def __init__(self, name: str):
-        self.terms = ((((name, 1),), 1),)
+        self.terms: tuple[tuple[tuple, int], ...] = ((((name, 1),), 1),)
 
     @staticmethod
     def _of(terms: dict):

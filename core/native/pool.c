@@ -356,7 +356,7 @@ int vertebra_launch(vertebra_kernel *kernel, const uint64_t *args, int64_t scrat
   finish(&job);
   free(memory);
   vertebra_free_shared(&stream);
-  vertebra_tell_records();
+  vertebra_tell_records(&stream.recording);
   int error = atomic_load(&stream.error);
   if (error == VERTEBRA_FAILED)
     memcpy(failure, stream.failure, sizeof failure);

@@ -18,6 +18,10 @@ void vertebra_print(const char *what, int32_t x, int32_t y, int32_t z, int64_t e
 /* Ends the launch, which returns VERTEBRA_FAILED.  Does not return.  message: lives as long as the kernel. */
 void vertebra_fail(const char *message, int32_t x, int32_t y, int32_t z);
 
+/* Fails with one of several texts, which lie one behind the other with a NUL behind each.
+ * state: in its low byte the number of the text, from 1 on; above it the number that "{}" in the text stands for. */
+void vertebra_fail_as(const char *texts, int64_t state, int32_t x, int32_t y, int32_t z);
+
 /* Fails for an access that is out of bounds.  what: the access.  The tensor has the elements first to end - 1. */
 void vertebra_out_of_bounds(const char *what, int64_t element, int64_t first, int64_t end, int32_t x, int32_t y,
                             int32_t z);

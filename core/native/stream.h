@@ -12,6 +12,8 @@
 #include "pool.h"
 #include "services.h"
 
+struct recording;
+
 /* A launch that is under way, with all that its programs start.  It lives on the stack of the
  * thread that launched it.  Everything but `error` changes under `vertebra_lock`. */
 struct stream {
@@ -21,6 +23,7 @@ struct stream {
   int invited; /* threads that were asked to join one of its jobs and have not come yet */
   struct waiter *waiters;
   struct shared_barrier *shared;
+  _Atomic(struct recording *) recording; /* of scopes inside of the kernel (record.h) */
   atomic_int error;
   char failure[1024]; /* what to tell where `error` is VERTEBRA_FAILED */
 };

@@ -1,5 +1,6 @@
 """What one `linalg.generic` computes: a product of matrices, or arithmetic on single elements."""
 
+from collections.abc import Set
 from typing import NamedTuple
 
 from vertebra.core.mlir import ir
@@ -24,7 +25,7 @@ class Body(NamedTuple):
     types: tuple[str, str, str] | None
 
 
-def body_of(op: ir.Operation, computes: frozenset[str]) -> Body:
+def body_of(op: ir.Operation, computes: Set[str]) -> Body:
     """computes: the float types that vectors compute in; others take 32 bits."""
     block = op.regions[0].blocks[0]
     if types := _product_types(op, block):
@@ -32,7 +33,7 @@ def body_of(op: ir.Operation, computes: frozenset[str]) -> Body:
     return Body(*_count(block, computes), None)
 
 
-def _count(block, computes: frozenset[str]) -> tuple[int, int, int]:
+def _count(block, computes: Set[str]) -> tuple[int, int, int]:
     operations = results = bits = 0
     for view in block.operations:
         op = view.operation
@@ -51,7 +52,7 @@ def _count(block, computes: frozenset[str]) -> tuple[int, int, int]:
     return operations, results, bits
 
 
-def width(kind: ir.Type, computes: frozenset[str]) -> int:
+def width(kind: ir.Type, computes: Set[str]) -> int:
     """Bits of an element while it is computed with; those of a truth value are not counted."""
     if isinstance(kind, ir.IntegerType):
         return kind.width if kind.width > 1 else 0
@@ -80,7 +81,8 @@ def _product_types(op: ir.Operation, block) -> tuple[str, str, str] | None:
     if {value for value, _ in sources} != {a, b}:
         return None
     unsigned = dict(sources)
-    return tuple(_name(v, unsigned.get(v, False)) for v in (a, b, acc))
+    a_type, b_type, acc_type = (_name(v, unsigned.get(v, False)) for v in (a, b, acc))
+    return a_type, b_type, acc_type
 
 
 def _maker(value) -> ir.Operation | None:

@@ -32,7 +32,9 @@ class Follower(Moves):
     ):
         super().__init__()
         self.kernel_name = kernel.attributes["sym_name"].value
-        self.products: dict[tuple, list] = {}  # types -> [operations, sizes of the largest one]
+        self.products: dict[
+            tuple[str, str, str], list
+        ] = {}  # types -> [operations, sizes of the largest one]
         self.operations = self.results = self.bits = 0
         self.notes: dict[str, None] = {}
         self.steps = 0

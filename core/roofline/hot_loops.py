@@ -56,19 +56,19 @@ def product_loop(loops: Sequence[Loop], tiles: Iterable[MatrixTile], rates: Thro
     for tile in tiles:
         by_name.setdefault(tile.instruction, tile)
 
-    def on_engine(loop: Loop) -> list[Step]:
-        return [step for step in loop.steps if step.matrix is not None and step.matrix.name in by_name]
+    def on_engine(loop: Loop) -> list[str]:
+        names = [step.matrix.name for step in loop.steps if step.matrix is not None]
+        return [name for name in names if name in by_name]
 
     def operations(loop: Loop) -> float:
-        found = [by_name[step.matrix.name] for step in on_engine(loop)]
+        found = [by_name[name] for name in on_engine(loop)]
         return sum(tile.peak * tile.cycles for tile in found)
 
     engine = max(loops, key=operations, default=None)
     if engine is not None and operations(engine):
-        steps = on_engine(engine)
-        cycles = sum(by_name[step.matrix.name].cycles for step in steps)
-        name = " and ".join(Counter(step.matrix.name for step in steps))
-        return _hot(engine, "matrix instruction", name, len(steps), cycles, rates)
+        names = on_engine(engine)
+        cycles = sum(by_name[name].cycles for name in names)
+        return _hot(engine, "matrix instruction", " and ".join(Counter(names)), len(names), cycles, rates)
     loop = max(loops, key=_product_share, default=None)
     if loop is not None and loop.count(Kind.MULTIPLY_ADD):
         steps = [step for step in loop.steps if step.kind & Kind.MULTIPLY_ADD]

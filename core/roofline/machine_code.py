@@ -43,21 +43,29 @@ class Reader(Protocol):
 
 @attrs.frozen
 class Step:
-    """One instruction.  bits: of vectors, computed or moved.  matrix: its record, where it has one."""
+    """One instruction.  bits: of vectors, computed or moved.  matrix: its record, where it has one.
+
+    line: of the text, from 0.
+    """
 
     mnemonic: str
     operands: str
     kind: Kind
     bits: int
     matrix: Instruction | None = None
+    line: int = 0
 
 
 @attrs.frozen
 class Loop:
-    """A loop, named after the label of its head, with the instructions of all its blocks in order."""
+    """A loop, named after the label of its head, with the instructions of all its blocks in order.
+
+    depth: how many loops it is inside of, itself included.
+    """
 
     label: str
     steps: tuple[Step, ...]
+    depth: int = 1
 
     def count(self, kind: Kind) -> int:
         return sum(bool(step.kind & kind) for step in self.steps)
@@ -74,6 +82,11 @@ class _Block:
     falls_through: bool = True
 
 
+def instructions(text: str, reader: Reader, records: Mapping[str, Instruction]) -> tuple[Step, ...]:
+    """All of assembler `text`, in order."""
+    return tuple(step for block in _blocks(text, reader, records) for step in block.steps)
+
+
 def innermost_loops(text: str, reader: Reader, records: Mapping[str, Instruction]) -> tuple[Loop, ...]:
     """The loops of assembler `text` that have no loop inside, in the order of the text."""
     blocks = _blocks(text, reader, records)
@@ -85,7 +98,11 @@ def innermost_loops(text: str, reader: Reader, records: Mapping[str, Instruction
         if not any(other != head and other in body for other in loops)
     ]
     return tuple(
-        Loop(_name(blocks, head), tuple(s for block in sorted(body) for s in blocks[block].steps))
+        Loop(
+            _name(blocks, head),
+            tuple(s for block in sorted(body) for s in blocks[block].steps),
+            sum(head in around for around in loops.values()),
+        )
         for head, body in inner
     )
 
@@ -98,8 +115,9 @@ def _name(blocks: Sequence[_Block], number: int) -> str:
 def _blocks(text: str, reader: Reader, records: Mapping[str, Instruction]) -> list[_Block]:
     words = tuple(records.values())
     by_mnemonic = {record.mnemonic: record for record in words}
-    blocks, local = [_Block()], {}
-    for line in text.splitlines():
+    blocks = [_Block()]
+    local: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines()):
         line = _COMMENT.sub("", line).strip()
         if found := _LABEL.match(line):
             name = found[1]
@@ -112,7 +130,7 @@ def _blocks(text: str, reader: Reader, records: Mapping[str, Instruction]) -> li
             line = line[found.end() :].strip()
         if not line or (line.startswith(".") and not line.startswith(".insn")):
             continue
-        step = _step(line, reader, words, by_mnemonic)
+        step = attrs.evolve(_step(line, reader, words, by_mnemonic), line=number)
         blocks[-1].steps.append(step)
         if step.kind & (Kind.BRANCH | Kind.JUMP | Kind.LEAVE):
             if not step.kind & Kind.LEAVE:

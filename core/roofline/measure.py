@@ -51,9 +51,9 @@ def measure(
         how = f"the best of several launches, on {on}, with data in caches where they fit"
         return Measurement(how, seconds=_fastest(kernel, found.grid, args), threads=threads)
     counts = count(found.grid, args)
-    by_name = getattr(kernel, "count_emulated", dict)
+    by_name = getattr(kernel, "count_emulated", None)
     tiles = {tile.instruction for tile in hooks.matrix_tiles(found.core)}
-    emulated = by_name(found.grid, args) if tiles else {}
+    emulated = by_name(found.grid, args) if by_name is not None and tiles else {}
     engine = sum(number for name, number in emulated.items() if name in tiles)
     return Measurement("instructions, counted by the emulator", counts=counts, engine=engine)
 
@@ -68,7 +68,7 @@ def _argument(name: str, kind: str, found: Prediction, values: Mapping[str, int]
             "arguments cannot be measured",
             fix="leave out --measure",
         )
-    size = traffic.end if traffic else 0
+    size = (traffic.end or 0) if traffic else 0
     if kind in _FLOATS:
         kind_of = np.dtype(_FLOATS[kind])
         return np.ones(-(-size // kind_of.itemsize) or 1, kind_of)

@@ -41,8 +41,9 @@ class Part:
         return self.needed * self._stretch(sharing)
 
     def bound(self, sharing: float = 1.0) -> str:
-        waits = self.loop is None or self._stretch(sharing) > self.loop.stretch
-        return "compute" if waits else self.loop.bound
+        if self.loop is None or self._stretch(sharing) > self.loop.stretch:
+            return "compute"
+        return self.loop.bound
 
     def _stretch(self, sharing: float) -> float:
         return max(self.loop.stretch if self.loop else 1.0, sharing if self.on_engine else 1.0)

@@ -23,7 +23,8 @@ def svg(found: Sequence[tuple[Prediction, Measurement | None]]) -> str:
     Both axes are logarithmic.  A ring is what was measured, where it was timed.  A launch that
     moves no byte stands at the right edge.
     """
-    shown, legend = [], []
+    shown: list[tuple] = []
+    legend: list[str] = []
     for number, (one, measurement) in enumerate(found):
         colour = _COLOURS[number % len(_COLOURS)]
         for prediction in (one, one.on(one.rates.cores))[: 1 + (one.rates.cores > 1)]:

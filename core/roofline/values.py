@@ -95,7 +95,8 @@ class Touched:
 def _runs(view: View) -> tuple[np.ndarray, int]:
     """(first byte of every run, bytes of one): the dimensions that lie one after the other are one run."""
     order = sorted(zip(view.strides, view.sizes, strict=True), key=lambda pair: abs(pair[0]))
-    length, outer = 1, []
+    length = 1
+    outer: list[tuple] = []
     for stride, size in order:
         if size == 1 or stride == 0:
             continue
@@ -183,7 +184,8 @@ class Work:
 
     def kept(self, cache: int) -> frozenset[str]:
         """Arguments that stay in a cache of `cache` bytes: those that are used most often, while they fit."""
-        kept, room = set(), cache
+        kept: set[str] = set()
+        room: float = cache
         often = sorted(self.traffic.items(), key=lambda item: -item[1].reuse)
         for name, traffic in often:
             if traffic.reuse > 1 and traffic.touched <= room:

@@ -1,6 +1,6 @@
 """How much a launch of a kernel computes and moves, counted on its `linalg` stage."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 from vertebra.core import pipeline
 from vertebra.core.errors import ConfigError
@@ -69,6 +69,7 @@ def _follow(follower: Follower, names, values, grid, budget: int) -> int:
         return 0
     follow(0)
     room = max(1, budget // max(1, follower.steps))
+    chosen: Sequence[int]
     if programs <= room:
         chosen = range(1, programs)
     elif room == 1:

@@ -8,16 +8,22 @@ the buffers that travel through it, which bufferisation turns into memory.
 
 from vertebra.core.mlir import ir
 from vertebra.core.target import MicroKernel, PanelKernel, VectorUnit
-from vertebra.lowering.linalg_to_vector import memory
+from vertebra.lowering.linalg_to_vector import integer_starts, memory
 from vertebra.lowering.linalg_to_vector.access import mixed
 from vertebra.lowering.linalg_to_vector.accumulate import accumulate, match
 from vertebra.lowering.linalg_to_vector.contract import contract
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, materialise
 from vertebra.lowering.linalg_to_vector.irregular import element_by_element
 from vertebra.lowering.linalg_to_vector.lanes import Constants, Uniform
-from vertebra.lowering.linalg_to_vector.operations import is_parallel, is_simple_reduce, is_tensor
+from vertebra.lowering.linalg_to_vector.operations import (
+    is_parallel,
+    is_simple_reduce,
+    is_tensor,
+    producer,
+)
 from vertebra.lowering.linalg_to_vector.panel_form_products import product_of_form
-from vertebra.lowering.linalg_to_vector.panels import Engine, product
+from vertebra.lowering.linalg_to_vector.panel_products import product
+from vertebra.lowering.linalg_to_vector.panels import Engine
 from vertebra.lowering.linalg_to_vector.plan import Plan
 from vertebra.lowering.linalg_to_vector.reduce import reduce
 from vertebra.lowering.linalg_to_vector.store import effects, store
@@ -34,10 +40,31 @@ def linalg_to_vector(
         func = func.operation
         if func.name == "func.func" and len(func.regions[0].blocks):
             block = func.regions[0].blocks[0]
+            _separate_starts(block)
+            if any(kernel.resident for kernel in panel_kernels):
+                integer_starts.prepare(block)
             engine = Engine(panel_kernels, block)
             plan = Plan(block, mixed, match)
             _lower_block(Scope(plan, Constants(block), unit, micro_kernels, engine), block)
             engine.set_modes(func)
+
+
+def _separate_starts(block) -> None:
+    """Gives every loop constants of its own to start from.
+
+    Where a loop starts, a tensor is put into memory; what is computed with the constant needs no memory.
+    """
+    for op in [o.operation for o in block.operations]:
+        for region in op.regions:
+            for inner in region.blocks:
+                _separate_starts(inner)
+        if op.name == "scf.for":
+            for number, value in enumerate(op.operands):
+                maker = producer(value)
+                shared = is_tensor(value) and len(list(value.uses)) > 1
+                if maker is not None and maker.name == "arith.constant" and shared:
+                    with ir.InsertionPoint(op):
+                        op.operands[number] = maker.operation.clone().results[0]
 
 
 def _lower_block(scope: Scope, block) -> None:

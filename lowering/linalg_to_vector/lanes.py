@@ -7,6 +7,7 @@ contiguous accesses in arbitrary index arithmetic, and keeps scalar work scalar.
 
 import math
 import operator
+from typing import overload
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def _holds_indices(type) -> bool:
 class Builder:
     """Builds scalar and vector operations of one width at the current insertion point.
 
+    What is made of uniform chunks alone is uniform.
     constants: the function's scalar and vector constants, made once in its entry block.
     """
 
@@ -139,6 +141,10 @@ class Builder:
             [self.vector(Uniform(self.scalar(chunk.base))), self.vector(spaced)],
         )
 
+    @overload
+    def binary(self, name: str, a: Uniform, b: Uniform) -> Uniform: ...
+    @overload
+    def binary(self, name: str, a: Chunk, b: Chunk) -> Chunk: ...
     def binary(self, name: str, a: Chunk, b: Chunk) -> Chunk:
         """An operation on two chunks of one type, as scalars where both are uniform."""
         if isinstance(a, Uniform) and isinstance(b, Uniform):
@@ -148,6 +154,10 @@ class Builder:
 
     # -- integer arithmetic that keeps what is known
 
+    @overload
+    def add(self, a: Uniform, b: Uniform) -> Uniform: ...
+    @overload
+    def add(self, a: Chunk, b: Chunk) -> Chunk: ...
     def add(self, a: Chunk, b: Chunk) -> Chunk:
         if isinstance(a, Uniform) and a.const == 0:
             return b
@@ -166,6 +176,10 @@ class Builder:
                 return self._spaced(self.add(a.base, b.base), self.add(a.step, b.step))
         return self.binary("arith.addi", a, b)
 
+    @overload
+    def sub(self, a: Uniform, b: Uniform) -> Uniform: ...
+    @overload
+    def sub(self, a: Chunk, b: Chunk) -> Chunk: ...
     def sub(self, a: Chunk, b: Chunk) -> Chunk:
         if isinstance(b, Uniform) and b.const == 0:
             return a
@@ -182,6 +196,10 @@ class Builder:
                 return self._spaced(self.sub(a.base, b.base), self.sub(a.step, b.step))
         return self.binary("arith.subi", a, b)
 
+    @overload
+    def mul(self, a: Uniform, b: Uniform) -> Uniform: ...
+    @overload
+    def mul(self, a: Chunk, b: Chunk) -> Chunk: ...
     def mul(self, a: Chunk, b: Chunk) -> Chunk:
         if isinstance(a, Uniform) and not isinstance(b, Uniform):
             a, b = b, a
@@ -206,9 +224,17 @@ class Builder:
     def _spaced(self, base: Uniform, step: Uniform) -> Chunk:
         return base if step.const == 0 else Affine(base, step)
 
+    @overload
+    def to_index(self, chunk: Uniform) -> Uniform: ...
+    @overload
+    def to_index(self, chunk: Chunk) -> Chunk: ...
     def to_index(self, chunk: Chunk) -> Chunk:
         return self.cast("arith.index_cast", chunk, self.index)
 
+    @overload
+    def cast(self, name: str, chunk: Uniform, type) -> Uniform: ...
+    @overload
+    def cast(self, name: str, chunk: Chunk, type) -> Chunk: ...
     def cast(self, name: str, chunk: Chunk, type) -> Chunk:
         """An integer cast.
 
@@ -249,6 +275,10 @@ class Builder:
                 return other if mask.const else mask
         return self.binary("arith.andi", a, b)
 
+    @overload
+    def negate(self, mask: Uniform) -> Uniform: ...
+    @overload
+    def negate(self, mask: Chunk) -> Chunk: ...
     def negate(self, mask: Chunk) -> Chunk:
         return self.binary("arith.xori", mask, self.const(1, mask.type))
 
@@ -263,6 +293,10 @@ class Builder:
             return Lanes(create("vector.create_mask", mask, [self.scalar(left)]))
         return self.compare(SLT, chunk, bound)
 
+    @overload
+    def compare(self, predicate: int, a: Uniform, b: Uniform) -> Uniform: ...
+    @overload
+    def compare(self, predicate: int, a: Chunk, b: Chunk) -> Chunk: ...
     def compare(self, predicate: int, a: Chunk, b: Chunk) -> Chunk:
         attributes = {"predicate": self.constants.i64_attr(predicate)}
         i1 = self.constants.i1
@@ -270,6 +304,10 @@ class Builder:
             return Uniform(create("arith.cmpi", i1, [self.scalar(a), self.scalar(b)], attributes))
         return Lanes(create("arith.cmpi", self.vector_type(i1), [self.vector(a), self.vector(b)], attributes))
 
+    @overload
+    def select(self, mask: Uniform, yes: Uniform, no: Uniform) -> Uniform: ...
+    @overload
+    def select(self, mask: Chunk, yes: Chunk, no: Chunk) -> Chunk: ...
     def select(self, mask: Chunk, yes: Chunk, no: Chunk) -> Chunk:
         if isinstance(mask, Uniform) and mask.const is not None:
             return yes if mask.const else no

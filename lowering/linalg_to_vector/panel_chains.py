@@ -9,6 +9,9 @@ all of them can be done tile by tile, where the first product leaves its sums.
 import attrs
 
 from vertebra.core.layout import Layout, panels
+from vertebra.core.layout.dtype import bits_of
+from vertebra.core.layout.placements import handover
+from vertebra.core.layout.plan import Plan
 from vertebra.core.target import PanelKernel
 from vertebra.lowering.linalg_to_vector.carried_products import PRODUCT
 from vertebra.lowering.linalg_to_vector.operations import (
@@ -31,11 +34,15 @@ _SHORT_RUNS = 32
 
 @attrs.frozen
 class Grid:
-    """How the sums of a product lie: in panels of `tiles` tiles of `tile` elements, `panels` of them."""
+    """How the sums of a product lie: in panels of `tiles` tiles of `tile` elements, `panels` of them.
+
+    longest: how many of them the core's longest vector has.
+    """
 
     tile: tuple[int, int]
     tiles: tuple[int, int]
     panels: tuple[int, int]
+    longest: int
 
     @property
     def layout(self) -> Layout:
@@ -47,7 +54,8 @@ class Chain:
     """first, second: the products.  values: all that depends on the sums of `first`.
 
     reductions: linalg.reduce operations over rows of such values.  grid: of the first sums.
-    wide: how many tiles of sums lie side by side in one tile of the left factor of `second`.
+    plan: how a column of tiles of a panel of them gets into the panel of the left factor of `second`.
+    whole: whether tiles of sums lie in that factor as they are, one row of them after the other.
     """
 
     first: object
@@ -55,7 +63,13 @@ class Chain:
     values: set
     reductions: list
     grid: Grid
-    wide: int
+    plan: Plan
+    whole: bool
+
+    @property
+    def wide(self) -> int:
+        """How many tiles of sums lie side by side in one tile of the left factor."""
+        return len(self.plan.body.stores.groups[0])
 
     @property
     def factor(self) -> Layout:
@@ -63,6 +77,11 @@ class Chain:
         (m, n), rows = self.grid.tile, self.grid.tiles[0]
         steps = self.grid.tiles[1] * self.grid.panels[1] // self.wide
         return panels.factor((m, n * self.wide), rows, steps, self.grid.panels[0])
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of tiles of the second product's panels, where its left factor settles them."""
+        return None if self.whole else self.grid.tiles[0]
 
 
 def find_chains(kernels: dict) -> list[Chain]:
@@ -87,7 +106,7 @@ def _chain_to(second, kernels: dict) -> Chain | None:
         return None
     one, two = (kernels[x.results[0]] for x in (first, second))
     form = _grids(one, two, first, weights)
-    return Chain(first, second, *around, *form) if form else None
+    return Chain(first, second, *around, *form, whole=two.whole is not None) if form else None
 
 
 def _source(value, second, kernels: dict):
@@ -146,32 +165,40 @@ def _is_row_reduction(op) -> bool:
     )
 
 
-def _grids(one: PanelKernel, two: PanelKernel, first, weights) -> tuple[Grid, int] | None:
-    """(grid of the first sums, tiles of them in a tile of the left factor), or None.
+def _grids(one: PanelKernel, two: PanelKernel, first, weights) -> tuple[Grid, Plan] | None:
+    """(grid of the first sums, how they get into the left factor), or None.
 
-    Both products have panels of as many rows, and a row of a tile of sums is a row of one of the factor,
-    or a part of it.
+    Both products have panels of as many rows; an engine that reads whole tiles where they lie has the sums
+    in rows of tiles.
     """
     (m, n, _), (m2, _, k2) = one.tile, two.tile
     shape = list(weights.type.shape)
-    if one.strided or two.strided or one.acc != str(first.results[0].type.element_type):
+    if one.registers is None or two.registers is None or one.acc != str(first.results[0].type.element_type):
         return None
-    if m != m2 or k2 % n or any(s % t for s, t in zip(shape, (m, k2), strict=True)):
+    if str(weights.type.element_type) != two.a or any(s % t for s, t in zip(shape, (m, k2), strict=True)):
         return None
-    if str(weights.type.element_type) != two.a:
+    if two.resident is not None and two.whole is None:
         return None
     tiles = [s // t for s, t in zip(shape, (m, n), strict=True)]
     steps = -(-first.operands[0].type.shape[1] // one.tile[2])
     best, least = None, float("inf")
-    for rows in _divisors(tiles[0]):
+    for rows in _divisors(tiles[0]) if two.whole is None else (1,):
         for columns in {1, _widest(one, rows, tiles[1])}:
-            cost = steps * _loads(rows, columns) + (_SHORT_RUNS if columns > 1 else 0)
-            if _fits(one, rows, columns) and _fits(two, rows, 1) and cost < least:
+            cost = steps * _loads(rows, columns) + (_SHORT_RUNS if columns > 1 and two.whole is None else 0)
+            fits = _fits(one, rows, columns) and (two.whole is not None or _fits(two, rows, 1))
+            if fits and cost < least:
                 best, least = (rows, columns), cost
     if best is None:
         return None
-    grid = Grid((m, n), best, (tiles[0] // best[0], tiles[1] // best[1]))
-    return grid, k2 // n
+    plan = handover(one.registers, (m, n, one.acc), (m2, k2, two.a), best[0], two.whole)
+    if plan is None:
+        return None
+    return Grid((m, n), best, (tiles[0] // best[0], tiles[1] // best[1]), _longest(one)), plan
+
+
+def _longest(kernel: PanelKernel) -> int:
+    """Sums in the longest vector."""
+    return kernel.registers.bits * kernel.registers.group // bits_of(kernel.acc)
 
 
 def _divisors(total: int) -> list[int]:
@@ -192,11 +219,19 @@ def _loads(rows: int, columns: int) -> float:
     return 1 / rows + 1 / max(columns, 1)
 
 
-def grid_of(kernel: PanelKernel, rows: int, shape: list[int]) -> Grid | None:
-    """The grid with panels of `rows` tiles for sums of `shape`; None where tiles do not divide them."""
+def grid_of(kernel: PanelKernel, rows: int | None, shape: list[int]) -> Grid | None:
+    """The grid with panels of `rows` tiles for sums of `shape`; None where tiles do not divide them.
+
+    rows: None for as many as the kernel takes.
+    """
     m, n, _ = kernel.tile
-    if shape[0] % (m * rows) or shape[1] % n:
+    if shape[0] % (m * (rows or 1)) or shape[1] % n:
         return None
     across = shape[1] // n
+    if rows is None:
+        most, _ = kernel.blocking(shape[0] // m, across)
+        rows = max(r for r in _divisors(shape[0] // m) if r <= most)
     wide = _widest(kernel, rows, across)
-    return Grid((m, n), (rows, wide), (shape[0] // m // rows, across // wide)) if wide else None
+    if not wide:
+        return None
+    return Grid((m, n), (rows, wide), (shape[0] // m // rows, across // wide), _longest(kernel))

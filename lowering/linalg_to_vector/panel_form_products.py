@@ -7,21 +7,22 @@ from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope
 from vertebra.lowering.linalg_to_vector.lanes import Uniform
 from vertebra.lowering.linalg_to_vector.panel_forms import Form
-from vertebra.lowering.linalg_to_vector.panel_operands import (
-    Panels,
-    Side,
-    bits_of,
-    pack,
-    pack_row,
-    pack_window,
-)
-from vertebra.lowering.linalg_to_vector.panel_sums import Sums
-from vertebra.lowering.linalg_to_vector.panels import (
+from vertebra.lowering.linalg_to_vector.panel_frame import (
     as_early_as_possible,
     over_panels,
     panels_around,
     tensor_of,
 )
+from vertebra.lowering.linalg_to_vector.panel_operands import (
+    Panels,
+    Side,
+    bits_of,
+    pack,
+    pack_rows,
+    pack_steps,
+    pack_window,
+)
+from vertebra.lowering.linalg_to_vector.panel_sums import Sums
 
 
 def product_of_form(scope: Scope, form: Form):
@@ -45,17 +46,24 @@ def _multiply_form(scope: Scope, form: Form, sums: Sums, buffer, *, zero: bool) 
     m, n, k = kernel.tile
     depth = k // 2 if kernel.form == "sparse" else k  # of B
     steps = -(-shape_of(first.operands[0])[-1] // k)
-    left = Side(scope, first.operands[0], [], -2, m, k, sums.down, bits_of(kernel.a))
-    with as_early_as_possible(first, left.value):
-        if kernel.form == "window":
-            a = pack_window(left, form.products[-1].operands[0], len(form.products) - 1)
-        else:
-            a = pack(left)
-    b, faster = [], functools.partial(panel_moves.turn, kernel.moves)
-    for op in form.products:
-        right = Side(scope, op.operands[1], [], -1, n, depth, sums.across, bits_of(kernel.b))
-        with as_early_as_possible(op, right.value):
-            b.append(pack(right, fill=faster))
+    faster = functools.partial(panel_moves.fill, kernel.moves)
+    lefts = [Side(scope, op.operands[0], [], -2, m, k, sums.down, bits_of(kernel.a)) for op in form.products]
+    rights = [
+        Side(scope, op.operands[1], [], -1, n, depth, sums.across, bits_of(kernel.b)) for op in form.products
+    ]
+    if kernel.form == "scaled" and len(form.products) > 1:
+        steps *= len(form.products)
+        a, b = pack_steps(lefts, fill=faster), [pack_steps(rights, fill=faster)]
+    else:
+        with as_early_as_possible(first, lefts[0].value):
+            if kernel.form == "window":
+                a = pack_window(lefts[0], lefts[-1].value, len(form.products) - 1, faster)
+            else:
+                a = pack(lefts[0], fill=faster)
+        b = []
+        for op, right in zip(form.products, rights, strict=True):
+            with as_early_as_possible(op, right.value):
+                b.append(pack(right, fill=faster))
     other = _other(scope, form, sums)
     base = scope.builder(1)
 
@@ -79,7 +87,9 @@ def _other(scope: Scope, form: Form, sums: Sums) -> Panels | None:
     kernel = form.kernel
     n, k = kernel.tile[1:]
     if kernel.form == "sparse":
-        masks = Side(scope, form.others, [], -1, n, k // 4, sums.across, 4)
+        masks = Side(scope, form.others[0], [], -1, n, k // 4, sums.across, 4)
         with as_early_as_possible(form.last, masks.value):
             return pack(masks, kernel.slack)
-    return pack_row(scope, form.others, n, kernel.slack) if kernel.form == "scaled" else None
+    if kernel.form == "scaled":
+        return pack_rows(scope, form.others, n, sums.across, kernel.slack)
+    return None

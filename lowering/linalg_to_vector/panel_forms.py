@@ -3,7 +3,8 @@
     window   several products that add to the same sums, whose A begins one row further down each time:
              convolutions along a dimension, one product per tap
     scaled   acc + float(a @ b) * scale, rounded in 16 bits at every step, with a scale for each column, where
-             K is one tile deep at most: quantised weights, one product per block
+             K is one tile deep at most: quantised weights, a product per block; those that follow each other
+             are the steps of one loop
     sparse   a @ b where b is expanded from two of every four rows (see `sparse_rows`)
 
 Each makes exactly the numbers of the operations it replaces, but for the order of float sums in a window.
@@ -30,14 +31,14 @@ class Form:
 
     operations: those it replaces, in their order; the last one has the sums.  products: the matrix
     products among them.  start: (operation, number) of the operand that the sums start from.
-    other: likewise of the scales or masks.
+    other: likewise of the scales, for each product, or masks.
     """
 
     kernel: PanelKernel
     operations: tuple
     products: tuple
     start: tuple
-    other: tuple | None = None
+    other: tuple = ()
 
     @property
     def last(self):
@@ -53,9 +54,8 @@ class Form:
         return op.operands[number]
 
     @property
-    def others(self):
-        op, number = self.other
-        return op.operands[number]
+    def others(self) -> list:
+        return [op.operands[number] for op, number in self.other]
 
 
 def forms_of(kernels: tuple[PanelKernel, ...], products: list) -> list[Form]:
@@ -135,7 +135,41 @@ def _window(run: list[tuple]) -> Form:
 
 
 def _scaled(kernels: tuple[PanelKernel, ...], products: list) -> list[Form]:
-    return [form for op in products if (form := _scaled_product(kernels, op))]
+    """A form for each chain of such products into the same sums, of as many rows of A and columns of B."""
+    chains: list[Form] = []
+    for op in products:
+        form = _scaled_product(kernels, op)
+        if form is not None and chains and _follows(chains[-1], form):
+            chains[-1] = _joined(chains[-1], form)
+        elif form is not None:
+            chains.append(form)
+    return chains
+
+
+def _follows(before: Form, form: Form) -> bool:
+    """Whether `form` adds to nothing but the sums of `before`, and as they do."""
+    alike = all(
+        one.type == other.type
+        for one, other in zip(before.products[0].operands, form.products[0].operands, strict=True)
+    )
+    user = _only_user(before.result, form.last.name, form.last.block, form.start[1])
+    return (
+        form.kernel is before.kernel
+        and alike
+        and form.acc == before.result
+        and user is not None
+        and user == form.last
+        and undisturbed([], before.products[0], form.last)
+    )
+
+
+def _joined(before: Form, form: Form) -> Form:
+    return attrs.evolve(
+        before,
+        operations=(*before.operations, *form.operations),
+        products=(*before.products, *form.products),
+        other=(*before.other, *form.other),
+    )
 
 
 def _scaled_product(kernels: tuple[PanelKernel, ...], op) -> Form | None:
@@ -157,7 +191,7 @@ def _scaled_product(kernels: tuple[PanelKernel, ...], op) -> Form | None:
         a, b = (as_kind(v, "signed", k) for v, k in zip(op.operands, (kernel.a, kernel.b), strict=False))
         if a is not None and b is not None and undisturbed([], op, total):
             op.operands[0], op.operands[1] = a, b
-            return Form(kernel, (op, rounded, times, total), (op,), (total, start), (times, which))
+            return Form(kernel, (op, rounded, times, total), (op,), (total, start), ((times, which),))
     return None
 
 
@@ -213,7 +247,7 @@ def _sparse(kernels: tuple[PanelKernel, ...], products: list) -> list[Form]:
             a, b = as_kind(op.operands[0], "signed", kernel.a), as_kind(values, "signed", kernel.b)
             if a is not None and b is not None and undisturbed([generic.results[0]], generic, op):
                 op.operands[0], op.operands[1] = a, b
-                found.append(Form(kernel, (op,), (op,), (op, 2), (generic, number)))
+                found.append(Form(kernel, (op,), (op,), (op, 2), ((generic, number),)))
                 break
     return found
 

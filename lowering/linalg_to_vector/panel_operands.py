@@ -4,24 +4,17 @@ import attrs
 
 from vertebra.core.layout import Layout
 from vertebra.core.layout import panels as panel_layouts
+from vertebra.core.layout.placements import stores, walk
 from vertebra.core.mlir import ir
 from vertebra.lowering.linalg_to_vector import panel_buffers
 from vertebra.lowering.linalg_to_vector.access import shape_of
 from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of
 from vertebra.lowering.linalg_to_vector.lanes import Affine, Builder, Uniform, create
 from vertebra.lowering.linalg_to_vector.loops import loop, pieces, whole_chunks
-from vertebra.lowering.linalg_to_vector.panel_vectors import (
-    as_integers,
-    as_vector,
-    halved,
-    interleaved,
-    nibbles,
-    scatter,
-)
+from vertebra.lowering.linalg_to_vector.panel_vectors import as_integers, as_vector, halved, nibbles
+from vertebra.lowering.linalg_to_vector.placed_stores import put
 from vertebra.lowering.linalg_to_vector.transpose import running_dimension
 from vertebra.lowering.linalg_to_vector.whole_loads import whole_or_masked
-
-_WORD = 64  # bits of the widest element that vectors move
 
 
 def bits_of(kind: str) -> int:
@@ -36,6 +29,7 @@ class Side:
     outer: which dimension is not K, -2 for A and -1 for B.  tile: elements of a tile along it.
     k: elements of a tile along K.  runs: its panels, in tiles: (start, stop, size).
     bits: of an element in the panels; where `value` has wider ones, their low bits count.
+    first, total: the panels have `total` steps of K, of several matrices, and this one's begin at `first`.
     """
 
     scope: Scope
@@ -46,6 +40,8 @@ class Side:
     k: int
     runs: list
     bits: int
+    first: int = 0
+    total: int | None = None
 
     @property
     def size(self) -> int:
@@ -56,8 +52,13 @@ class Side:
         return shape_of(self.value)[-3 - self.outer]
 
     @property
-    def steps(self) -> int:
+    def own_steps(self) -> int:
         return -(-self.depth // self.k)
+
+    @property
+    def steps(self) -> int:
+        """Of the panels."""
+        return self.total or self.own_steps
 
     @property
     def tile_bytes(self) -> int:
@@ -67,6 +68,10 @@ class Side:
     def layout(self, tiles: int) -> Layout:
         """A panel of `tiles` tiles: (along M or N, along K) -> element."""
         return panel_layouts.factor((self.tile, self.k), tiles, self.steps)
+
+    def held(self, tiles: int, bits: int) -> Layout:
+        """The same in elements of `bits` bits, as vectors hold them: a byte may have two of a panel's."""
+        return panel_layouts.factor((self.tile, self.k * self.bits // bits), tiles, self.steps)
 
     def index(self, along, k) -> list:
         return [*self.prefix, along, k] if self.outer == -2 else [*self.prefix, k, along]
@@ -87,26 +92,36 @@ class Panels:
 def pack(side: Side, slack: int = 0, fill=None) -> Panels:
     """Fills panels at the insertion point.  slack: bytes behind them that may be read.
 
-    fill: (side, buffer) -> whether it has filled them, tried first.
+    fill: (side, buffer, otherwise) -> whether it has filled them, tried first; `otherwise` emits what does it
+    in any case, for where that is known at run time only.
     """
-    buffer = panel_buffers.bytes_of(side.tile_bytes * side.runs[-1][1] + slack)
-    if side.size % side.tile or side.depth % side.k:
-        panel_buffers.clear(side.scope, buffer)
-    _fill(side, buffer, fill)
-    return Panels(buffer, side.tile_bytes)
+    return pack_steps([side], slack, fill)
 
 
-def pack_window(side: Side, last, extra: int) -> Panels:
+def pack_steps(sides: list[Side], slack: int = 0, fill=None) -> Panels:
+    """The same panels for several matrices of one size, whose steps follow each other."""
+    first = sides[0]
+    total = sum(side.own_steps for side in sides)
+    sides = [attrs.evolve(s, first=i * s.own_steps, total=total) for i, s in enumerate(sides)]
+    buffer = panel_buffers.bytes_of(sides[0].tile_bytes * first.runs[-1][1] + slack)
+    if first.size % first.tile or first.depth % first.k:
+        panel_buffers.clear(first.scope, buffer)
+    for side in sides:
+        _fill(side, buffer, fill)
+    return Panels(buffer, sides[0].tile_bytes)
+
+
+def pack_window(side: Side, last, extra: int, fill=None) -> Panels:
     """One panel of A, a tile longer than it is: behind its rows come the `extra` last rows of `last`.
 
-    The address of a tile is that of its first step.
+    The address of a tile is that of its first step.  fill: as of `pack`.
     """
     tiles = -(-side.size // side.tile) + 1
     side = attrs.evolve(side, runs=[(0, tiles, tiles)])
     tile = side.tile * side.k * side.bits // 8
     buffer = panel_buffers.bytes_of(tile * tiles * side.steps)
     panel_buffers.clear(side.scope, buffer)
-    _fill(side, buffer)
+    _fill(side, buffer, fill)
     below = attrs.evolve(side, value=last)
 
     def rows() -> None:
@@ -119,35 +134,65 @@ def pack_window(side: Side, last, extra: int) -> Panels:
 
 def pack_row(scope: Scope, value, tile: int, slack: int) -> Panels:
     """The first row of a matrix, in whole tiles of `tile` columns.  slack: bytes that may be read behind."""
-    element = value.type.element_type
-    size = shape_of(value)[-1]
-    per_tile = tile * element.width // 8
-    buffer = panel_buffers.bytes_of(-(-size // tile) * per_tile + slack)
-    panel_buffers.clear(scope, buffer)
-    for start, stop, lanes in pieces(size, scope.unit.lanes(element.width)):
+    tiles = -(-shape_of(value)[-1] // tile)
+    return pack_rows(scope, [value], tile, [(0, tiles, tiles)], slack)
+
+
+def pack_rows(scope: Scope, values: list, tile: int, runs: list, slack: int) -> Panels:
+    """The first rows of matrices of one size, in panels of tiles of `tile` columns, one step for each matrix.
+
+    runs: as of `Side`.  slack: bytes that may be read behind.
+    """
+    element, size = values[0].type.element_type, shape_of(values[0])[-1]
+    per_tile = len(values) * tile * element.width // 8
+    buffer = panel_buffers.bytes_of(runs[-1][1] * per_tile + slack)
+    if size % tile:
+        panel_buffers.clear(scope, buffer)
+    for start, stop, tiles in runs:
+        for first in range(start, stop, tiles):
+            for step, value in enumerate(values):
+                at = (first * len(values) + step * tiles) * tile
+                columns = first * tile, min((first + tiles) * tile, size)
+                _put_row(scope, value, columns, buffer, at - first * tile)
+    return Panels(buffer, per_tile)
+
+
+def _put_row(scope: Scope, value, columns: tuple[int, int], buffer, shift: int) -> None:
+    """Row 0 of `value`, from the first of `columns` to before the second, `shift` elements further on."""
+    element, (first, last) = value.type.element_type, columns
+    for start, stop, lanes in pieces(last - first, scope.unit.lanes(element.width)):
         b = scope.builder(lanes)
         memory = panel_buffers.view(b, buffer, element)
 
         def turn(at: Uniform, _carried: list, b=b, lanes=lanes, memory=memory) -> list:
             ev = scope.evaluator(lanes)
-            last = at if lanes == 1 else Affine(at, ev.b.const(1))
-            panel_buffers.store(ev.b, as_vector(ev.b, ev.at(value, [ev.b.const(0), last])), memory, at)
+            column = at if lanes == 1 else Affine(at, ev.b.const(1))
+            row = as_vector(ev.b, ev.at(value, [ev.b.const(0), column]))
+            panel_buffers.store(ev.b, row, memory, ev.b.add(at, ev.b.const(shift)))
             return []
 
-        loop(b, start, stop, lanes, [], turn)
-    return Panels(buffer, per_tile)
+        loop(b, first + start, first + stop, lanes, [], turn)
 
 
 def _fill(side: Side, buffer, other_way=None) -> None:
     rank = side.value.type.rank
     dims = [rank + side.outer, rank - 3 - side.outer]
-    across = running_dimension(side.scope.plan, side.value) == dims[0]
+    running = running_dimension(side.scope.plan, side.value)
+    bits = side.value.type.element_type.width
+    way = walk(
+        side.held(side.runs[0][2], bits),
+        side.scope.unit.bits // bits,
+        dims.index(running) if running in dims else None,
+        bits,
+    )
+
+    def in_any_case() -> None:
+        packing = _Packing(side, buffer, *limits_of(side.scope, [side.value], dims))
+        packing.across() if way.axis == 0 else packing.along()
 
     def fill() -> None:
-        if other_way is not None and other_way(side, buffer):
-            return
-        packing = _Packing(side, buffer, *limits_of(side.scope, [side.value], dims))
-        packing.across() if across else packing.along()
+        if other_way is None or not other_way(side, buffer, in_any_case):
+            in_any_case()
 
     whole_or_masked(side.scope, side.value, fill)
 
@@ -208,6 +253,7 @@ class _Packing:
         """Rows of k elements in front of the one at `along` in the panel, in `step`."""
         side = self.side
         at = b.mul(panel.first, b.const(side.layout(1).size // side.k))
+        step = b.add(step, b.const(side.first))
         at = b.add(at, b.mul(step, b.const(side.layout(panel.tiles)(0, side.k) // side.k)))
         return b.add(at, along)
 
@@ -268,33 +314,15 @@ class _Packing:
         side = self.side
         step = b.binary("arith.divui", k, b.const(side.k)) if k.const is None else b.const(k.const // side.k)
         at = self._place(b, panel, step, r)
-        row_bits = side.k * side.bits
         if side.bits < vector.type.element_type.width:
             vector = halved(vector)
         (lanes,), bits = vector.type.shape, vector.type.element_type.width
-        if lanes * bits <= row_bits:
-            inside = b.const(0)
-            if lanes * bits < row_bits:
-                # Such pieces come at the end of K, where indices are known.
-                inside = b.const(k.const % side.k * side.bits // bits)
-            elements = panel_buffers.view(b, self.buffer, vector.type.element_type)
-            panel_buffers.store(b, vector, elements, b.add(b.mul(at, b.const(row_bits // bits)), inside))
-            return
-        word = ir.IntegerType.get_signless(min(_WORD, row_bits))
-        parts = row_bits // word.width
-        apart = side.layout(panel.tiles)(0, side.k) * side.bits // word.width  # words from step to step
-        count = lanes * bits // word.width
-        words = create("vector.bitcast", ir.VectorType.get([count], word), [vector])
-        memory = panel_buffers.view(b, self.buffer, word)
-        for part in range(parts):
-            mine = words
-            if parts > 1:
-                mask = {"mask": ir.DenseI64ArrayAttr.get(list(range(part, count, parts)))}
-                mine = create(
-                    "vector.shuffle", ir.VectorType.get([count // parts], word), [words, words], mask
-                )
-            first = b.add(b.mul(at, b.const(parts)), b.const(part))
-            scatter(side.scope.builder(count // parts), mine, memory, first, apart)
+        # Pieces of a row of a tile come at the end of K, where indices are known.
+        inside = 0 if k.const is None else k.const % side.k * side.bits // bits
+        plan = stores(side.held(panel.tiles, bits), (0, inside), (1, lanes), 1, bits)
+        row = side.k * side.bits // bits
+        at = b.add(b.mul(at, b.const(row)), b.const(inside)) if lanes < row else at
+        put(side.scope, [vector], plan.body, self.buffer, at, bits if lanes < row else row * bits)
 
     # -- sources that run along M or N
 
@@ -353,9 +381,7 @@ class _Packing:
         rows = [b.constants.splat(kind, 0) if row is None else row for row in rows]
         if side.bits < kind.element_type.width:
             rows = [nibbles(low, high) for low, high in zip(rows[::2], rows[1::2], strict=True)]
-        together = interleaved(rows)
-        elements = panel_buffers.view(b, self.buffer, together.type.element_type)
-        row_bits = side.k * side.bits
+        bits = rows[0].type.element_type.width
+        plan = stores(side.held(panel.tiles, bits), (0, 0), (lanes, len(rows)), 0, bits)
         at = self._place(b, panel, step, b.const(start))
-        at = b.mul(at, b.const(row_bits // together.type.element_type.width))
-        panel_buffers.store(b, together, elements, at)
+        put(side.scope, rows, plan.body, self.buffer, at, side.k * side.bits)

@@ -55,7 +55,7 @@ def relayouts(kernels: dict) -> dict:
 
 def _apply(chain: Chain, kernels: dict) -> dict:
     first, second = chain.first.results[0], chain.second.results[0]
-    grid = grid_of(kernels[second], chain.grid.tiles[0], list(second.type.shape))
+    grid = grid_of(kernels[second], chain.rows, list(second.type.shape))
     if grid is None:
         return {}
     scores, weights = _move_between(chain, first)
@@ -75,14 +75,14 @@ def _move_between(chain: Chain, sums) -> tuple:
     factor = Order.of(panels.factor(grid.tile, grid.tiles[0], across, grid.panels[0]))
     with ir.InsertionPoint(chain.first), chain.first.location:
         scores = bytes_of(_bytes(sums.type))
-    tiles = Tiles(factor)
+    tiles = Tiles(factor, grid.longest)
     with ir.InsertionPoint.after(chain.first), chain.first.location:
         tiles.remember(sums, elements_of(scores, Order.of(chain.grid.layout), sums.type.element_type, factor))
     for op in chain.reductions:
         with ir.InsertionPoint(op), op.location:
             op.results[0].replace_all_uses_with(reduce_rows(op, tiles.of(op.operands[0]), factor))
     weights = chain.second.operands[0]
-    left = Left(tiles.of(weights), factor, chain.factor, chain.wide)
+    left = Left(tiles.of(weights), factor, chain.factor, chain.plan)
     chain.second.operands[0] = left.value
     for op in chain.reductions:
         op.erase()
@@ -101,7 +101,7 @@ def _move_scaled(second, grid: Grid, acc: str) -> Relayout | None:
     order = Order.of(grid.layout)
     with ir.InsertionPoint(found.loop), found.loop.location:
         buffer = bytes_of(_bytes(found.argument.type))
-    tiles = Tiles(order)
+    tiles = Tiles(order, grid.longest)
     with ir.InsertionPoint.at_block_begin(second.block), second.location:
         tiles.remember(found.argument, elements_of(buffer, order, element))
     with ir.InsertionPoint(second), second.location:
@@ -118,7 +118,8 @@ def _move_updated(second, grid: Grid, acc: str) -> Relayout | None:
     if found is None or acc != str(sums.type.element_type):
         return None
     order, loop, element = Order.of(grid.layout), found.loop, found.argument.type.element_type
-    start, inside, behind = Tiles(order), Tiles(order), ir.InsertionPoint.after(loop)
+    start, inside = (Tiles(order, grid.longest) for _ in range(2))
+    behind = ir.InsertionPoint.after(loop)
     with ir.InsertionPoint(loop), loop.location:
         kept, buffer = bytes_of(_bytes(sums.type)), bytes_of(_bytes(found.argument.type))
         put(start.of(found.start), buffer)

@@ -62,9 +62,14 @@ class Order:
         """The dimensions on which the index along `side` depends."""
         return [*(d for d, axis in enumerate(self.axes) if axis.side == side), len(self.axes)]
 
-    def spread_dims(self, side: int) -> list[int]:
-        """The same, and those further in, so that what is inside of the innermost of them is one run."""
+    def spread_dims(self, side: int, longest: int) -> list[int]:
+        """The same, and those further in, so that what is inside of the innermost of them is one run.
+
+        longest: elements of the longest vector; where a tile fills it, longer runs are of no use.
+        """
         own = self.dims(side)
+        if self.area >= longest:
+            return own
         last = own[-2] if len(own) > 1 else len(self.axes)
         return sorted({*own, *range(last, len(self.axes) + 1)})
 
@@ -98,10 +103,13 @@ class Order:
 
 
 class Tiles:
-    """Matrices of one shape in one order.  What is computed is computed next to where it was."""
+    """Matrices of one shape in one order.  What is computed is computed next to where it was.
 
-    def __init__(self, order: Order):
-        self.order = order
+    longest: elements of the longest vector.
+    """
+
+    def __init__(self, order: Order, longest: int):
+        self.order, self.longest = order, longest
         self._made: dict = {}
         self._spread: dict = {}
 
@@ -148,7 +156,7 @@ class Tiles:
     def repeat(self, spread, side: int) -> ir.Value:
         """What `spread` says of rows or columns, for all of the order."""
         order = self.order
-        dims = [ir.AffineDimExpr.get(d) for d in order.spread_dims(side)]
+        dims = [ir.AffineDimExpr.get(d) for d in order.spread_dims(side, self.longest)]
         type = build.tensor_type(order.shape, spread.type.element_type)
         return build.generic(type, [spread], [ir.AffineMap.get(len(order.shape), 0, dims)], lambda x: x)
 
@@ -162,7 +170,7 @@ class Tiles:
 
     def _spread_out(self, line, side: int) -> ir.Value:
         order, element, op = self.order, line.type.element_type, producer(line)
-        dims = order.spread_dims(side)
+        dims = order.spread_dims(side, self.longest)
         shape = [order.shape[d] for d in dims]
         type = build.tensor_type(shape, element)
         if packs.respread(line, shape, build_it=False, lines=False):

@@ -254,7 +254,7 @@ class Plan:
         """Whether `op`, or anything inside it, writes memory that a load may read."""
         if PANELS in op.attributes:
             return False
-        if op.name in _WRITES and op.name != "memref.copy" and not (op.name == "func.call" and _is_view(op)):
+        if op.name in _WRITES and op.name != "memref.copy" and not (op.name == "func.call" and is_view(op)):
             return True
         return len(op.regions) > 0 and bool(self.names(op) & (_WRITES - {"memref.copy"}))
 
@@ -299,7 +299,7 @@ class Plan:
             return not is_tensor(op.operands[1])
         if op.name == "memref.copy" and is_own_buffer(op.operands[1]):
             return False  # only what comes after it reads that buffer
-        return op.name in _WRITES and not (op.name == "func.call" and _is_view(op))
+        return op.name in _WRITES and not (op.name == "func.call" and is_view(op))
 
     def _decide(self, op, block, epoch: int) -> None:
         free = op.name in _FREE
@@ -424,5 +424,6 @@ def _reader(op):
     return op
 
 
-def _is_view(op) -> bool:
+def is_view(op) -> bool:
+    """Whether a call makes a view of memory."""
     return "__vertebra_view" in str(op.attributes["callee"])

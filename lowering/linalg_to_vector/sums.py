@@ -19,7 +19,7 @@ from vertebra.lowering.linalg_to_vector.store import target_of
 
 _FEW_ROWS = 32  # of sums, up to which the columns of B may be read after some sums are stored
 _ULE, _SGE, _SLT = 7, 5, 2  # arith.cmpi predicates
-_VIEWS = ("memref.reinterpret_cast", "memref.subview", "memref.cast")
+VIEWS = ("memref.reinterpret_cast", "memref.subview", "memref.cast")
 
 
 @attrs.frozen
@@ -161,15 +161,26 @@ def goal_of(scope: Scope, op) -> Goal | None:
     """The store to which the sums of the product `op` may go at once; from now on it waits for the others."""
     loop, number = _loop_of(op)
     sums = loop.results[number] if loop is not None else op.results[0]
-    last = loop if loop is not None else op.operation
     if len(shape_of(sums)) != 2 or shape_of(sums)[0] < _FEW_ROWS:
         return None
     chain = chain_of(scope, sums)
-    if chain is None or chain[-1].block != last.block:
+    return goal_through(scope, op, chain, _ahead) if chain is not None else None
+
+
+def goal_through(scope: Scope, op, chain: list, ahead, row_by_row: bool = True) -> Goal | None:
+    """The same, where `chain` leads from the sums of `op` to the store.
+
+    ahead: (operations behind the product, chain, the product or the loop around it) -> those that have to go
+    ahead of it, or None.  row_by_row: whether only rows may be what is contiguous.
+    """
+    loop, number = _loop_of(op)
+    sums = loop.results[number] if loop is not None else op.results[0]
+    last = loop if loop is not None else op.operation
+    if chain[-1].block != last.block:
         return None
     *between, store = _after(last, chain[-1])
-    moved = _ahead(between, chain, last)
-    if moved is None or (loop is not None and not _quiet(_after(op.operation, None)[:-1])):
+    moved = ahead(between, chain, last)
+    if moved is None or (loop is not None and not quiet(_after(op.operation, None)[:-1])):
         return None
     for one in moved:
         one.move_before(last)
@@ -177,7 +188,8 @@ def goal_of(scope: Scope, op) -> Goal | None:
     with ir.InsertionPoint(last), last.location:
         target = target_of(b, store)
         whole = _whole(b, target)
-        if whole is None or target.view.strides[-1].const != 1:
+        along = [stride.const == 1 for stride in target.view.strides]
+        if whole is None or not (along[-1] if row_by_row else any(along)):
             return None
         done = whole
         if loop is not None and not _turns(*list(loop.operands)[:2]):
@@ -233,7 +245,7 @@ def _after(op, end) -> list:
     return ops[start : ops.index(end) + 1] if end is not None else ops[start:]
 
 
-def _quiet(ops: list) -> bool:
+def quiet(ops: list) -> bool:
     """Whether all are scalar arithmetic: nothing that reads memory, at once or where it is used."""
     return all(op.name.startswith("arith.") and not any(is_tensor(r) for r in op.results) for op in ops)
 
@@ -246,7 +258,7 @@ def _ahead(between: list, chain: list, last) -> list | None:
     """
     rest = [op for op in between if op not in chain]
     constants = [op for op in rest if op.name == "arith.constant"]
-    if not _quiet([op for op in rest if op.name not in _VIEWS and op not in constants]):
+    if not quiet([op for op in rest if op.name not in VIEWS and op not in constants]):
         return None
     moved = []
     for op in reversed(rest):

@@ -52,6 +52,13 @@ def tests_of(load: Load) -> list[tuple] | None:
     return found or None
 
 
+def holds(b: Builder, load: Load) -> Uniform | None:
+    """Whether `load`, of which `tests_of` tells when, needs no mask (i1); None where it never needs one."""
+    if load.other is None:
+        return None
+    return Uniform(_all(b, [_compared(b, *test) for test in tests_of(load)]))
+
+
 def _compared(b: Builder, predicate: int, left, right):
     sides = [b.scalar(b.const(x)) if isinstance(x, int) else b.scalar(Uniform(x)) for x in (left, right)]
     i64 = ir.IntegerType.get_signless(64)

@@ -50,7 +50,7 @@ def _expansion(formula: Callable) -> Callable:
             arguments = [x.to("f32") if x.kind.name == narrow else x for x in arguments]
         result = formula(*arguments)
         results = [result] if isinstance(result, Expr) else result
-        values = tuple((x.to(narrow) if narrow and x.format else x).value for x in results)
+        values = tuple((x.to(narrow) if narrow and x.kind.format else x).value for x in results)
         return values[0] if isinstance(result, Expr) else values
 
     return expand
@@ -60,7 +60,7 @@ def _table(formulas: dict[str, Callable]) -> dict[str, Callable]:
     return {f"math.{name}": _expansion(formula) for name, formula in formulas.items()}
 
 
-_FORMULAS = {
+_FORMULAS: dict[str, Callable] = {
     "acos": inverse_trigonometric.acos,
     "acosh": logarithm.acosh,
     "asin": inverse_trigonometric.asin,
@@ -91,7 +91,7 @@ _FORMULAS = {
     "tanh": exponential.tanh,
 }
 
-_FAST_FORMULAS = {
+_FAST_FORMULAS: dict[str, Callable] = {
     "cos": trigonometric.cos_fast,
     "erf": error_function.erf_fast,
     "exp": exponential.exp_fast,
@@ -103,7 +103,7 @@ _FAST_FORMULAS = {
     "tanh": exponential.tanh_fast,
 }
 
-_LIBRARY = {
+_LIBRARY: dict[str, Callable] = {
     "cospi": trigonometric.cospi,
     "cyl_bessel_i0": bessel.cyl_bessel_i0,
     "cyl_bessel_i1": bessel.cyl_bessel_i1,
@@ -143,7 +143,7 @@ _LIBRARY = {
 def _directed() -> dict[str, Callable]:
     """Each operation in each direction: add_rz, add_rd, ..."""
     operations = ("add", "sub", "mul", "div", "rcp", "sqrt", "fma", "narrow")
-    found = {}
+    found: dict[str, Callable] = {}
     for mode in ("rz", "rd", "ru"):
         for name in operations:
             found[f"{name}_{mode}"] = functools.partial(getattr(directed, name), mode=mode)

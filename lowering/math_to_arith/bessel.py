@@ -84,7 +84,8 @@ def _far(a: Expr, order: int, *, double: bool) -> tuple[Expr, Expr]:
     amplitude = horner(v * v, (table.AMPLITUDE0, table.AMPLITUDE1)[order]) / a.sqrt()
     s, c = kernels(t, t_low, SIN["f64"], COS["f64"])
     at_infinity = a.eq(INF)
-    return tuple(select(at_infinity, 0.0, amplitude * f) for f in (cos_of(s, c, n), sin_of(a, s, c, n)))
+    j, y = (select(at_infinity, 0.0, amplitude * f) for f in (cos_of(s, c, n), sin_of(a, s, c, n)))
+    return j, y
 
 
 def _j(x: Expr, order: int) -> Expr:

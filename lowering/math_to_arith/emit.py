@@ -81,7 +81,7 @@ class Kind:
         self.element = ir.Type.parse(name)
         self.type = shape.type_of(self.element)
         self.format = FORMATS.get(name)
-        self.constants: dict[float | int, Expr] = {}
+        self.constants: dict[str, Expr] = {}
 
     def constant(self, number: float | int) -> "Expr":
         """A constant; made once per expansion, so it must first be used where it dominates its users."""
@@ -89,7 +89,7 @@ class Kind:
         found = self.constants.get(key)
         if found is None:
             if self.name[0] == "i":
-                attr = ir.IntegerAttr.get(self.element, _signed(number, int(self.name[1:])))
+                attr = ir.IntegerAttr.get(self.element, _signed(int(number), int(self.name[1:])))
             else:
                 attr = ir.FloatAttr.get(self.element, number)
             if self.shape.like is not None:
@@ -136,6 +136,7 @@ class Expr:
 
     @property
     def format(self) -> Format:
+        assert self.kind.format is not None, f"{self.kind.name} is no float"
         return self.kind.format
 
     def const(self, number: float | int) -> "Expr":
@@ -268,7 +269,7 @@ class Expr:
 
     def bits(self) -> "Expr":
         """The integer with the same bits."""
-        return self._make("arith.bitcast", kind=self.kind.shape.kind(f"i{self.kind.format.bits}"))
+        return self._make("arith.bitcast", kind=self.kind.shape.kind(f"i{self.format.bits}"))
 
     def from_bits(self) -> "Expr":
         """The floating-point number with the same bits."""

@@ -50,6 +50,21 @@ def vertebra_emulators():
 
 
 @hookimpl
+def vertebra_layouts():
+    """`ame.A.i8` and so on, of the generic core; of other ones `ame.NAME.A.i8`."""
+    from vertebra.core.hooks import cores
+    from vertebra.plugins.ame.geometry import geometry_of
+    from vertebra.plugins.ame.layouts import families, space_of
+
+    found = []
+    for core in cores().values():
+        if (g := geometry_of(core.extensions)) is not None:
+            name = "ame" if core == AME_GENERIC else f"ame.{core.name}"
+            found += [space_of(g, name), *families(g, name)]
+    return found
+
+
+@hookimpl
 def vertebra_matrix_tiles(core):
     from vertebra.plugins.ame.tiles import matrix_tiles
 

@@ -137,7 +137,9 @@ static inline uint64_t integer_of_float(const struct number *n, const struct typ
     result = clamps ? (value < 0 ? low : high) : 0;
   } else {
     double below = floor(value);
-    double rest = ldexp(value - below, 60); /* exact: 24 bits, or sticky ones */
+    /* Exact, but next to an integer below zero, where the difference must not become one. */
+    double fraction = fmin(value - below, 1 - 0x1p-53);
+    double rest = ldexp(fraction, 60);
     result = shifted(((whole)(int64_t)below << 60) + (whole)rest, -60, type->rounding,
                      n->inexact || rest != floor(rest));
     if (result < low || result > high) {

@@ -4,8 +4,9 @@ import attrs
 
 from vertebra.core import hooks
 from vertebra.core.errors import ConfigError
-from vertebra.core.target import Core, Throughput, VectorUnit
-from vertebra.plugins.ame.geometry import Geometry, parameter_names
+from vertebra.core.riscv import vector_core
+from vertebra.core.target import Core, Throughput
+from vertebra.plugins.ame.geometry import Geometry, parameter_names, shared_units
 
 # Encodings of the draft that lie outside of the 101 instructions, and that other extensions have taken:
 # name -> (mask, match).  A unit that follows the draft executes them, whether we use them or not.
@@ -21,14 +22,17 @@ TAKEN = {
 class MatrixCore(Core):
     """A core with a matrix unit of the parameters `ame`, which its extensions state too.
 
+    shared: how many units the machine has for all of its harts together, so that one may find them busy (0:
+    other programs never give them back); None where every hart has one.
     Raises ConfigError where another of its extensions has taken encodings of the unit's.
     """
 
     ame: Geometry = attrs.field(factory=Geometry)
+    shared: int | None = None
 
     def __attrs_post_init__(self) -> None:
         others = self.extensions - parameter_names()
-        object.__setattr__(self, "extensions", others | self.ame.extensions)
+        object.__setattr__(self, "extensions", others | self.ame.extensions | shared_units(self.shared))
         if others:
             _refuse_collisions(self.name, others)
 
@@ -54,18 +58,11 @@ def _refuse_collisions(name: str, extensions: frozenset[str]) -> None:
         )
 
 
-_FLOATS = frozenset({"f32", "f64"})
-
-AME_GENERIC = MatrixCore(
-    name="ame-generic",
-    target="ame",
-    arch="riscv64",
-    triple="riscv64-unknown-linux-gnu",
-    abi="lp64d",
+AME_GENERIC = vector_core(
+    "ame-generic",
     isa="rv64gcv_zvl256b with the attached matrix extension (draft Ztt)",
-    cpu="generic-rv64",
-    features=("+m", "+a", "+f", "+d", "+c", "+v", "+zvl256b"),
-    vector=VectorUnit(256, registers=32, group=8, arithmetic=_FLOATS, conversion=_FLOATS, reach=2048),
+    target="ame",
+    kind=MatrixCore,
     caches=(32 << 10, 512 << 10),
     clock=2.0,
     description="attached matrix unit, squares of 8, units of 32 bits, 16 + 4 registers",

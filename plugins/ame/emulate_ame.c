@@ -4,7 +4,9 @@
  * same order of checks: ownership, numbers of registers, types, alignment and span, address, access; nothing
  * is written before all of them.  Numbers of types and control registers stand in the table too.
  */
+#include <limits.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "emulate.h"
 #include "form.h"
@@ -28,7 +30,7 @@ struct ame_form {
 #include "emulate_ame_table.h"
 #include "ame_unit.h"
 
-enum { FORMS = sizeof forms / sizeof *forms, DEST = 0, SRC1, SRC2, SYSTEM = 0x73, PAGE = 4096 };
+enum { FORMS = sizeof forms / sizeof *forms, DEST = 0, SRC1, SRC2, SYSTEM = 0x73, PAGE = 4096, SEPARATE = INT_MAX };
 static bool served;
 static uint64_t carried_out[FORMS];
 
@@ -57,12 +59,44 @@ static struct type scalar_type(uint64_t code) { return type_of(code, 64); }
 
 /* --- Ownership and types --- */
 
+enum { WAIT_MICROSECONDS = 1000, NAP_NANOSECONDS = 50000 }; /* of the shortest class; each next one is twice as long */
 static uint64_t owners; /* of this launch */
+static unsigned shared; /* units for all threads together; SEPARATE: each has its own */
+
+/* Takes a unit, where one is free. */
+static bool take(void) {
+  uint64_t taken = __atomic_load_n(&owners, __ATOMIC_ACQUIRE);
+  do {
+    if (taken >= shared)
+      return false;
+  } while (!__atomic_compare_exchange_n(&owners, &taken, taken + 1, true, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE));
+  return true;
+}
+
+/* Waits for a unit as long as the descriptor says.  Returns what ame.acquire answers. */
+static unsigned wait_for_unit(uint64_t descriptor) {
+  if (take())
+    return GRANT_GRANTED;
+  if (!(descriptor & 1))
+    return GRANT_BUSY;
+  int64_t left = (int64_t)WAIT_MICROSECONDS * 1000 << (descriptor >> 2 & 3);
+  for (; left > 0; left -= NAP_NANOSECONDS) {
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NANOSECONDS}, NULL);
+    if (take())
+      return GRANT_GRANTED;
+  }
+  return GRANT_TIMEOUT;
+}
 
 static enum outcome acquire(struct call *call) {
   uint64_t descriptor = x(call, call->src1);
-  if ((descriptor & 3) > 1 || descriptor >> 6) {
-    set_x(call, call->dest, 4 << 1);
+  unsigned grant = GRANT_GRANTED;
+  if ((descriptor & 3) > 1 || descriptor >> 6)
+    grant = GRANT_BAD_DESCRIPTOR;
+  else if (!owns())
+    grant = wait_for_unit(descriptor);
+  if (grant != GRANT_GRANTED) {
+    set_x(call, call->dest, grant << 1);
     return DONE;
   }
   if (!owns()) {
@@ -72,7 +106,6 @@ static enum outcome acquire(struct call *call) {
     memset(unit.ad, 0, sizeof unit.ad);
     unit.scalar_type = unit.flags = unit.saturated = unit.status = 0;
     unit.owned = __atomic_load_n(&launch, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&owners, 1, __ATOMIC_RELAXED);
   }
   set_x(call, call->dest, 1);
   return DONE;
@@ -81,7 +114,7 @@ static enum outcome acquire(struct call *call) {
 static enum outcome release(struct call *call) {
   (void)call;
   if (owns())
-    __atomic_fetch_sub(&owners, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&owners, 1, __ATOMIC_RELEASE);
   unit.owned = 0;
   return DONE;
 }
@@ -321,7 +354,9 @@ static void configure(const char *extensions) {
   const struct {
     const char *name;
     unsigned *value;
-  } parameters[] = {{"ame_n", &geometry.n}, {"ame_u", &geometry.u}, {"ame_m", &geometry.m}, {"ame_acc", &geometry.acc}};
+  } parameters[] = {{"ame_n", &geometry.n}, {"ame_u", &geometry.u}, {"ame_m", &geometry.m},
+                    {"ame_acc", &geometry.acc}, {"ame_shared", &shared}};
+  shared = SEPARATE;
   for (unsigned i = 0; i < sizeof parameters / sizeof *parameters; i++)
     for (const char *at = extensions; at && *at && *at != ',';) {
       size_t length = strlen(parameters[i].name);

@@ -7,6 +7,7 @@ from vertebra.core.runtime import Emulator
 from vertebra.plugins.ame import types
 from vertebra.plugins.ame.geometry import parameter_names
 from vertebra.plugins.ame.instructions import CSRS, INSTRUCTIONS, UnitInstruction
+from vertebra.plugins.ame.state import Grant
 
 _HERE = Path(__file__).parent
 # C has some of the names already.
@@ -43,6 +44,7 @@ def table() -> str:
     choices = dict.fromkeys(what for record in INSTRUCTIONS.values() for what in record.what)
     definitions = [f"{_choice(what)} = {number}" for number, what in enumerate(choices)]
     definitions += [f"CSR_{name} = {number:#x}" for name, number in CSRS.items()]
+    definitions += [f"GRANT_{grant.name} = {grant:d}" for grant in Grant]
     enums = f"enum {{ {', '.join(definitions)} }};\n"
     codes = {name: getattr(types, name).code for name in ("FP16", "BF16", "FP32", "INT32", "INT32_SAT")}
     codes |= {f"TYPE_{name}": value for name, value in _TYPE_BITS.items()}

@@ -19,6 +19,7 @@ LIMITS = {
     "m": (16, 32),
     "acc": (1, 2, 4, 8, 16),
 }
+MOST_SHARED = 16  # units that harts have to acquire from one another
 _WORDS = {"n": "side N", "u": "unit width U", "m": "matrix registers", "acc": "accumulators"}
 _FORM = re.compile(rf"{EXTENSION}_(n|u|m|acc)(\d+)")
 
@@ -45,6 +46,12 @@ class Geometry:
                     f"the attached matrix extension has no implementation with {_WORDS[name]} {value}",
                     fix=f"use one of {', '.join(map(str, legal))}",
                 )
+        if (squares := self.pack(WIDEST)) > self.acc:
+            raise ConfigError(
+                f"with {_WORDS['u']} {self.u}, one register has {squares} squares of {WIDEST}-bit sums, "
+                f"which come from as many accumulators, and there is {self.acc}",
+                fix=f"use {_WORDS['u']} {WIDEST}, or {squares} accumulators",
+            )
 
     @property
     def register_bytes(self) -> int:
@@ -65,10 +72,30 @@ class Geometry:
 
 
 def parameter_names() -> frozenset[str]:
-    """All names that `Geometry.extensions` may hold."""
+    """All names that `Geometry.extensions` and `shared_units` may hold."""
     return frozenset(
-        {EXTENSION, *(f"{EXTENSION}_{name}{v}" for name, legal in LIMITS.items() for v in legal)}
+        {
+            EXTENSION,
+            *(f"{EXTENSION}_{name}{v}" for name, legal in LIMITS.items() for v in legal),
+            *map(_shared_name, range(MOST_SHARED + 1)),
+        }
     )
+
+
+def _shared_name(units: int) -> str:
+    return f"{EXTENSION}_shared{units}"
+
+
+def shared_units(units: int | None) -> frozenset[str]:
+    """How a core's extensions state that its machine's harts share `units` units; None: each has its own."""
+    if units is None:
+        return frozenset()
+    if not 0 <= units <= MOST_SHARED:
+        raise ConfigError(
+            f"the harts of a machine cannot share {units} matrix units",
+            fix=f"use 0 to {MOST_SHARED}, or None for one each",
+        )
+    return frozenset({_shared_name(units)})
 
 
 def geometry_of(extensions: Iterable[str]) -> Geometry | None:

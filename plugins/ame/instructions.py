@@ -12,7 +12,7 @@ import attrs
 
 from vertebra.core.instruction import Instruction, Operand
 from vertebra.plugins.ame import elementwise, semantics
-from vertebra.plugins.ame.geometry import EXTENSION
+from vertebra.plugins.ame.geometry import EXTENSION, geometry_of
 
 _OPCODE = "0101011"  # custom-1
 _FUNCT3 = "000"
@@ -52,6 +52,18 @@ class UnitInstruction(Instruction):
         """Whether the first factor or operand is a scalar in an X register."""
         return any(operand.name == "rs1" for operand in self.operands)
 
+    def needs(self, core, **numbers: int) -> str:
+        """Registers that the unit of `core` lacks, where that is the reason."""
+        g = geometry_of(core.extensions)
+        there = {} if g is None else {"m": g.m, "acc": g.acc, "ad": g.acc}
+        for operand in self.operands:
+            number, count = numbers[operand.name], there.get(operand.file, 32)
+            if number >= count:
+                return (
+                    f"{operand.text(number)}, and the unit of core {core.name} has {count} of these registers"
+                )
+        return self.state
+
     def text(self, **numbers: int) -> str:
         shown = []
         for operand in self.operands:
@@ -69,6 +81,12 @@ def _operand(name: str, letter: str, written: bool) -> Operand:
     return Operand(name, letter, file, written=written)
 
 
+def _trials(record: UnitInstruction, core, random):
+    from vertebra.plugins.ame.trials import trials
+
+    return trials(record, core, random)
+
+
 def _form(name: str, fixed: str, operands: str, family: str, *what: str, writes: bool = True, **fields):
     """fixed: the fields from bit 31 on; operands: names in the order dest, src1, src2."""
     names = operands.split()
@@ -82,6 +100,7 @@ def _form(name: str, fixed: str, operands: str, family: str, *what: str, writes:
         ),
         requires=_REQUIRES,
         semantics=_SEMANTICS[family],
+        trials=_trials,
         disjoint=False,
         state=_STATE,
         family=family,

@@ -14,6 +14,7 @@ import numpy as np
 from vertebra.plugins.ame.numbers import Flags, Numbers, decode, encode, fused
 from vertebra.plugins.ame.state import (
     UNSUPPORTED,
+    Grant,
     Illegal,
     Misaligned,
     State,
@@ -24,20 +25,21 @@ from vertebra.plugins.ame.state import (
 )
 from vertebra.plugins.ame.types import Type, integer, multiplies
 
-_GRANTED = 1  # success, and status 0
-_BAD_DESCRIPTOR = 4 << 1
-_MODES = (0, 1)  # of ame.acquire: try, and wait for a bounded time
+# Of ame.acquire -> what comes of it where others have the unit: try, and wait for a bounded time.
+_TAKEN = {0: Grant.BUSY, 1: Grant.TIMEOUT}
 
 
 def acquire(insn, state: State, *, rd: int, rs1: int) -> None:
-    """The unit is always free here.  A new owner finds everything zero; for an owner nothing changes."""
-    if state.x[rs1] & 3 not in _MODES or state.x[rs1] >> 6:
-        state.set_x(rd, _BAD_DESCRIPTOR)
-        return
-    if not state.owned:
+    """A new owner finds everything zero; for an owner nothing changes."""
+    grant = Grant.GRANTED
+    if state.x[rs1] & 3 not in _TAKEN or state.x[rs1] >> 6:
+        grant = Grant.BAD_DESCRIPTOR
+    elif not state.owned and state.taken:
+        grant = _TAKEN[state.x[rs1] & 3]
+    elif not state.owned:
         state.clear()
         state.owned = True
-    state.set_x(rd, _GRANTED)
+    state.set_x(rd, grant << 1 | (grant == Grant.GRANTED))
 
 
 def release(insn, state: State) -> None:

@@ -1,5 +1,7 @@
 """The state of a matrix unit, and what instructions may run into."""
 
+import enum
+
 import attrs
 import numpy as np
 
@@ -9,6 +11,28 @@ from vertebra.plugins.ame.types import Type, type_of
 
 UNSUPPORTED = 1  # amestatus.UN
 NV, DZ, OF, UF, NX = 16, 8, 4, 2, 1  # amefflags
+
+
+class Grant(enum.IntEnum):
+    """What ame.acquire answers, in bits 7:1 of its result; bit 0 is set where the unit was granted."""
+
+    GRANTED = 0
+    BUSY = 1
+    UNSUPPORTED = 2
+    DISABLED = 3
+    BAD_DESCRIPTOR = 4
+    TIMEOUT = 5
+    INTERRUPTED = 6
+    DENIED = 7
+
+    @property
+    def words(self) -> str:
+        return {
+            Grant.BUSY: "busy (another context has it)",
+            Grant.UNSUPPORTED: "unsupported (this processor has none, or cannot wait for it)",
+            Grant.DISABLED: "disabled (the system does not give it to programs)",
+            Grant.TIMEOUT: "timeout (another context has it)",
+        }.get(self, self.name.lower().replace("_", " "))
 
 
 class Illegal(ConfigError):
@@ -30,7 +54,8 @@ class State:
     m: (registers, bytes) uint8; registers that belong together hold one string of bits, square after
     square and row by row.  md, ad: codes of the types.  acc: (accumulators, n, n) uint64, the bits of
     elements.  x: 32 integers modulo 2**64.  csr: the control registers that programs write.
-    memory: bytes from address `base` on.
+    memory: bytes from address `base` on.  owned: whether this hart has the unit.  taken: whether others have
+    all units, for ever.
     """
 
     geometry: Geometry
@@ -43,6 +68,7 @@ class State:
     memory: np.ndarray
     base: int = 0
     owned: bool = True
+    taken: bool = False
 
     @classmethod
     def zeros(cls, geometry: Geometry, memory: np.ndarray | None = None, base: int = 0) -> "State":

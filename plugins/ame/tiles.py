@@ -15,11 +15,14 @@ def matrix_tiles(core: Core) -> list[MatrixTile]:
     g = geometry_of(core.extensions)
     if g is None:
         return []
-    rows = []
+    table = []
     for a, b, acc in PRODUCTS:
         kind, sums = NAMED[a], NAMED[acc]
         m, n, k = registers.shape_of(g, kind)
-        rows.append(
+        rows, columns = registers.largest(g, kind, sums)
+        columns *= g.pack(sums.bits)
+        plan = registers.needed(g, kind, sums, rows, columns)
+        table.append(
             MatrixTile(
                 "mmulbtacc.2d",
                 a,
@@ -31,8 +34,9 @@ def matrix_tiles(core: Core) -> list[MatrixTile]:
                 a_registers=g.group(kind.bits),
                 b_registers=g.group(kind.bits),
                 acc_registers=0,
-                other_registers=g.group(sums.bits),
-                grid=registers.largest(g, kind, sums),
+                other_registers=g.group(sums.bits) if plan.sums else 0,
+                grid=(rows, columns),
+                strided=True,
             )
         )
-    return rows
+    return table

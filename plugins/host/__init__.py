@@ -1,6 +1,7 @@
 """The machine's own processor, as LLVM describes it."""
 
 import platform
+from typing import Any
 
 from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Core, Target, VectorUnit
@@ -13,7 +14,7 @@ def _vector_unit(arch: str, features: frozenset[str]) -> VectorUnit:
         half = {"f16"} if "+f16c" in features else set()
         # Not bf16: vcvtneps2bf16 flushes subnormals to zero, so integer arithmetic converts it.
         conversion = frozenset({"f32", "f64"} | half)
-        x86 = {"scaled_index": True, "number_extremes": False}
+        x86: dict[str, Any] = {"scaled_index": True, "number_extremes": False}
         if "+avx512f" in features and "+avx512vl" in features:
             return VectorUnit(512, registers=32, conversion=conversion, **x86)
         if "+avx2" in features:

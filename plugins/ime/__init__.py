@@ -1,10 +1,9 @@
 """SpacemiT's cores with matrix instructions (IME): A60 in the K1, A100 in the K3."""
 
 from vertebra.core.hooks import hookimpl
-from vertebra.core.target import Core, Target, Throughput, VectorUnit
+from vertebra.core.riscv import vector_core
+from vertebra.core.target import Core, Target, Throughput
 
-_TRIPLE = "riscv64-unknown-linux-gnu"
-_RVA22V = ("+m", "+a", "+f", "+d", "+c", "+v")
 _A60_EXTENSIONS = frozenset({"xsmti8i32mm", "xsmti8i32mm_slide"})
 _A100_EXTENSIONS = (
     _A60_EXTENSIONS
@@ -12,22 +11,6 @@ _A100_EXTENSIONS = (
     | {f"xsmti{bits}{half}mm_scl16f" for bits in (4, 8) for half in ("fp16", "bf16")}
     | {f"xsmt{half}fp32mm{slide}" for half in ("fp16", "bf16") for slide in ("", "_slide")}
 )
-_SINGLE_DOUBLE = frozenset({"f32", "f64"})
-
-
-def _core(name: str, *, vlen: int, features: tuple[str, ...], floats: frozenset[str], **fields) -> Core:
-    return Core(
-        name=name,
-        target="ime",
-        arch="riscv64",
-        triple=_TRIPLE,
-        abi="lp64d",
-        cpu="generic-rv64",
-        features=(*_RVA22V, f"+zvl{vlen}b", *features),
-        vector=VectorUnit(vlen, registers=32, group=8, arithmetic=floats, conversion=floats, reach=2048),
-        **fields,
-    )
-
 
 _A60_RATES = Throughput(
     issue=2,
@@ -52,12 +35,10 @@ _A100_RATES = Throughput(
     "64 bits of LPDDR5 at 6400 MT/s",
 )
 
-SPACEMIT_A60 = _core(
+SPACEMIT_A60 = vector_core(
     "spacemit-a60",
-    vlen=256,
-    features=(),
-    floats=_SINGLE_DOUBLE,
     isa="rv64gcv_zvl256b_xsmtvdot",
+    target="ime",
     arch_id=0xA03C,
     caches=(32 << 10, 512 << 10),
     clock=2.0,
@@ -66,12 +47,10 @@ SPACEMIT_A60 = _core(
     description="SpacemiT K1, cluster with matrix instructions",
 )
 
-SPACEMIT_A100 = _core(
+SPACEMIT_A100 = vector_core(
     "spacemit-a100",
-    vlen=1024,
-    features=("+zba", "+zbb", "+zbs", "+zfh", "+zvfh", "+zicbop"),
-    floats=_SINGLE_DOUBLE | {"f16"},
     isa="rv64gcv_zba_zbb_zbs_zfh_zicbop_zvfh_zvl1024b_xsmtvdotii",
+    target="ime",
     arch_id=0xA064,
     caches=(64 << 10, 1 << 20),
     clock=2.0,

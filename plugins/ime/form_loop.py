@@ -44,6 +44,11 @@ class Shape:
     a_step: int | None = None
 
 
+def most_tiles(a_span: int) -> tuple[int, int]:
+    """The (rows, columns) of a grid's tiles, at most, whose A takes `a_span` registers each."""
+    return A_REGISTERS // a_span, MOST_COLUMNS
+
+
 def form_loop(shape: Shape, steps: int, *, sew: int, dot: Callable[..., str], zero: bool) -> list[str]:
     """The lines of acc += A @ B over `steps` steps of K.
 
@@ -165,13 +170,13 @@ class _Writer:
         self._advance(pointer, advance)
 
     def _advance(self, pointer: str, by: int) -> None:
-        self.lines += _added(pointer, by)
+        self.lines += added(pointer, by)
 
     def _write(self, line: str) -> None:
         self.lines.append(line)
 
 
-def _added(pointer: str, by: int) -> list[str]:
+def added(pointer: str, by: int) -> list[str]:
     lines = []
     while by:
         part = max(-_NEAR, min(_NEAR, by))
@@ -185,8 +190,8 @@ def move_sums(first: int, width: int, pointer: str, *, store: bool) -> list[str]
     lines, moved, size = [], 0, 0
     for register, size in pieces(first, REGISTERS):
         name = f"vs{size}r.v" if store else f"vl{size}re8.v"
-        lines += [*(_added(pointer, moved) if moved else []), f"{name} v{register}, ({pointer})"]
-        lines += _added(pointer, -moved) if moved else []
+        lines += [*(added(pointer, moved) if moved else []), f"{name} v{register}, ({pointer})"]
+        lines += added(pointer, -moved) if moved else []
         moved += size * width
     return lines
 

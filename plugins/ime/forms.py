@@ -2,7 +2,7 @@
 
 from vertebra.core.mlir import ir
 from vertebra.core.target import Core, Mode, PanelKernel
-from vertebra.plugins.ime.form_loop import A_REGISTERS, MOST_COLUMNS, Shape, form_loop
+from vertebra.plugins.ime.form_loop import Shape, form_loop, most_tiles
 from vertebra.plugins.ime.instructions import MATRIX, MatrixInstruction
 from vertebra.plugins.ime.moves import moves_of
 
@@ -37,7 +37,9 @@ def _kernel(core: Core, record: MatrixInstruction, mode: Mode | None) -> PanelKe
     span, a_span = record.operand("vd").group, record.operand("vs1").group
     # Bytes of selectors for a tile: a scale of 16 bits or, for every four rows, a nibble, in each column.
     selectors = {"window": 0, "scaled": 16 * n // 8, "sparse": n * k // 4 // 2}[form]
-    most = MOST_COLUMNS if form == "window" else min(MOST_COLUMNS, width // selectors)
+    most_rows, most = most_tiles(a_span)
+    if form != "window":
+        most = min(most, width // selectors)
     sew = 16 if record.family in ("scaled", "float_slide") else 8
 
     def dot(tap: int, column: int, vd: int, vs1: int, vs2: int, selector: int) -> str:
@@ -65,7 +67,7 @@ def _kernel(core: Core, record: MatrixInstruction, mode: Mode | None) -> PanelKe
         a=names.get(record.a, record.a),
         b=names.get(record.b, record.b),
         acc=names.get(record.acc, record.acc),
-        blocking=lambda rows, columns: (min(rows, A_REGISTERS // a_span), min(columns, most)),
+        blocking=lambda rows, columns: (min(rows, most_rows), min(columns, most)),
         emit=emit,
         mode=mode,
         form=form,

@@ -15,6 +15,7 @@ from vertebra.core.errors import ConfigError
 from vertebra.core.instruction import Instruction, Operand
 from vertebra.core.target import Core, Mode
 from vertebra.plugins.ime import semantics
+from vertebra.plugins.ime.form_loop import most_tiles
 from vertebra.plugins.ime.geometry import WIDTHS, tile_of
 
 _OPCODE = "0101011"  # custom-1
@@ -71,13 +72,16 @@ def _matrix(*, family: str, a: str, acc: str, **fields) -> MatrixInstruction:
         for vlen in WIDTHS
     }
     halves = family in ("scaled", "float", "float_slide")
+    plain = family in ("base", "float")
     return MatrixInstruction(
         family=family,
         a=a,
         acc=acc,
         tiles={vlen: tile for vlen, tile in sizes.items() if tile},
-        plain=family in ("base", "float"),
+        plain=plain,
+        most=None if plain else most_tiles(2 if _VS1_PAIR in fields["operands"] else 1),
         moves=_moves,
+        registers=_registers,
         modes=(_BF16,) if halves else (),
         mode_types={_BF16.name: {"f16": "bf16"}} if halves else {},
         **fields,
@@ -88,6 +92,12 @@ def _moves(record: MatrixInstruction, core: Core):
     from vertebra.plugins.ime.moves import moves_of
 
     return moves_of(record, core)
+
+
+def _registers(core: Core):
+    from vertebra.plugins.ime.layouts import registers_of
+
+    return registers_of(core)
 
 
 @attrs.frozen(kw_only=True)

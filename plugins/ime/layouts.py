@@ -10,11 +10,15 @@ from vertebra.core.layout.errors import LayoutError
 from vertebra.core.layout.layout import Layout
 from vertebra.core.layout.operand import Family, Operand, Space
 from vertebra.core.layout.registers import Operation
+from vertebra.core.layout.transfers import Form
+from vertebra.core.target import Core
 from vertebra.plugins.ime.geometry import tile_of
+from vertebra.plugins.ime.instructions import instruction
 
 _VLEN = {"a60": 256, "a100": 1024}
+_GROUP = 8  # registers that one instruction takes, sources or result
 # Core -> (type of A and B, type of the accumulator).
-_PRODUCTS = {"a60": (("i8", "i32"),), "a100": (("i8", "i32"), ("f16", "f32"), ("bf16", "f32"))}
+_PRODUCTS = {"a60": (("i8", "i32"),), "a100": (("i8", "i32"), ("i4", "i32"), ("f16", "f32"), ("bf16", "f32"))}
 
 
 def narrowing(bits: int, size: int) -> tuple[Operation, ...]:
@@ -28,8 +32,9 @@ def narrowing(bits: int, size: int) -> tuple[Operation, ...]:
             size,
             (*low[: per // 2], *[None] * (per // 2)),
             ("vnsrl.wi {d}, {0}, 0",),
+            group=_GROUP,
         ),
-        Operation(f"vnsrl.wi e{8 * size},m1", 2, size, low, ("vnsrl.wi {d}, {0}:{1}, 0",)),
+        Operation(f"vnsrl.wi e{8 * size},m1", 2, size, low, ("vnsrl.wi {d}, {0}:{1}, 0",), group=_GROUP // 2),
     )
 
 
@@ -37,7 +42,8 @@ def float_narrowing(bits: int, dtype: str, mnemonic: str) -> Operation:
     """A group of two registers of f32 to one of 16-bit floats."""
     per = bits // 16
     sources = tuple((e // (per // 2), e % (per // 2)) for e in range(per))
-    return Operation(mnemonic, 2, 2, sources, (f"{mnemonic} {{d}}, {{0}}:{{1}}",), ("f32", dtype))
+    text = (f"{mnemonic} {{d}}, {{0}}:{{1}}",)
+    return Operation(mnemonic, 2, 2, sources, text, ("f32", dtype), group=_GROUP // 2)
 
 
 def narrow_packs(bits: int, size: int) -> tuple[Operation, ...]:
@@ -83,10 +89,10 @@ def interleaves(bits: int) -> tuple[Operation, ...]:
     )
 
 
-def _space(core: str) -> Space:
-    bits = _VLEN[core]
+def _space(name: str, bits: int, *, packs: bool) -> Space:
+    """packs: whether there are the layout instructions, and 16-bit floats."""
     operations = (*narrowing(bits, 1), *narrowing(bits, 2), *interleaves(bits))
-    if core == "a100":
+    if packs:
         operations = (
             *narrow_packs(bits, 1),
             *narrow_packs(bits, 2),
@@ -94,10 +100,22 @@ def _space(core: str) -> Space:
             float_narrowing(bits, "bf16", "vfncvtbf16.f.f.w"),
             *operations,
         )
-    return Space(f"ime.{core}.registers", "vector", bits=bits, operations=operations)
+    loads = tuple(Form(f"vl1re{size}.v", "vs1r.v", size, Layout(bits // size)) for size in (8, 16, 32))
+    return Space(
+        f"ime.{name}.registers", "vector", group=_GROUP, bits=bits, operations=operations, transfers=loads
+    )
 
 
-SPACES = {core: _space(core) for core in _VLEN}
+SPACES = {name: _space(name, bits, packs=name == "a100") for name, bits in _VLEN.items()}
+
+
+def registers_of(core: Core) -> Space:
+    """The vector registers of a core with matrix instructions, and what it does with them."""
+    packs = not instruction("smt.vpack.vv").requires.isdisjoint(core.extensions)
+    for name, bits in _VLEN.items():
+        if (bits, name == "a100") == (core.vlen, packs):
+            return SPACES[name]
+    return _space(core.name, core.vlen, packs=packs)
 
 
 def _tiled(name: str, shape, tile, strides) -> Layout:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vertebra.core import abi, elf, toolchain
+from vertebra.core.buffers import overlap_check
 from vertebra.core.errors import LaunchError
-from vertebra.core.runtime import Binary, LoadedKernel, Slots, num_threads, show
+from vertebra.core.profile import records
+from vertebra.core.runtime import Binary, LoadedKernel, Slots, name_kernel, num_threads, show
 from vertebra.core.target import Core
 
 # vertebra_request in core/native/pool.h, without the slots.
@@ -25,6 +27,9 @@ _JIT_ARCHS = ("x86_64", "aarch64")
 
 # Kept for as long as the library may call it.
 _sink = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(show)
+_record_sink = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(
+    lambda piece, count: records.keep(ctypes.string_at(piece, count))
+)
 
 
 @functools.cache
@@ -42,7 +47,8 @@ def _pool() -> ctypes.CDLL:
     library.vertebra_launch_request.argtypes = (ctypes.c_char_p,)
     library.vertebra_launch_request.restype = ctypes.c_int
     library.vertebra_failure.restype = ctypes.c_char_p
-    ctypes.c_void_p.in_dll(library, "vertebra_print_sink").value = ctypes.cast(_sink, ctypes.c_void_p).value
+    for name, sink in (("vertebra_print_sink", _sink), ("vertebra_record_sink", _record_sink)):
+        ctypes.c_void_p.in_dll(library, name).value = ctypes.cast(sink, ctypes.c_void_p).value
     return library
 
 
@@ -132,24 +138,21 @@ class InProcessKernel:
         self._start = (self.address, binary.scratch_bytes)
         self._threads = num_threads()
         self._pack = Slots.of(binary).packer(_REQUEST)
+        self._check_apart = overlap_check(binary)
         self._launch = _pool().vertebra_launch_request
 
     def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
         try:
+            if self._check_apart:
+                self._check_apart(grid, args)
             status = self._launch(self._pack(*self._start, *grid, self._threads, args))
         except LaunchError as error:
-            raise _name_kernel(error, self.name) from None
+            raise name_kernel(error, self.name) from None
         if status == _FAILED:
             said = _pool().vertebra_failure().decode(errors="replace")
             raise LaunchError(f"kernel {self.name} on grid {tuple(grid)}: {said}")
         if status:
             raise LaunchError(f"kernel {self.name} on grid {tuple(grid)}: {os.strerror(status)}")
-
-
-def _name_kernel(error: LaunchError, name: str) -> LaunchError:
-    if name in error.message:
-        return error
-    return LaunchError(f"kernel {name}: {error.message}", fix=error.fix)
 
 
 class InProcessRuntime:

@@ -122,7 +122,7 @@ def smem_a(name: str, shape, dtype: str, row: int, *, base: str, **steps) -> Ope
 
 def descriptors(operand: Operand, instruction_bytes: int = 32) -> tuple[Descriptor, ...]:
     """The descriptors of A's steps along K: each instruction consumes 32 bytes of every row."""
-    row = {xor: r for r, xor in SWIZZLES.items()}[operand.swizzle]
+    row = next(r for r, xor in SWIZZLES.items() if xor == operand.swizzle)
     m, k = operand.shape
     blocks = k * bits_of(operand.dtype) // 8 // row
     return tuple(

@@ -1,20 +1,24 @@
 /* A plugin of QEMU's user-mode emulator: counts the RISC-V instructions that a range of addresses executes.
  *
- * Arguments: lo=HEX, hi=HEX (program counters lo <= pc < hi count), out=FILE.
- * When the program ends, FILE holds one line "name count" for every class below.
+ * Arguments: lo=HEX, hi=HEX (program counters lo <= pc < hi count), counts=N, a file descriptor.
+ * The file's first bytes are a count, of 64 bits, for each class below, in this order, at every moment: who maps
+ * the file, the emulated program too, reads how many instructions were executed until now.
  *
- * QEMU's header is not packaged; what is declared here is version 1 of its interface, which QEMU 5
- * to 8 load.  Counters are not atomic: run the program's counted part on one thread.
+ * QEMU's header is not packaged; what is declared here is version 1 of its interface, which QEMU 5 to 8 load,
+ * or with PLUGIN_VERSION=2 that of later ones, where a call for each instruction takes the place of an inline
+ * addition, which goes to memory of the emulator's own there.  Counts are not atomic in version 1: run the
+ * program's counted part on one thread.
  */
-#include <inttypes.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#ifndef PLUGIN_VERSION
+#define PLUGIN_VERSION 1
+#endif
 #define EXPORT __attribute__((visibility("default")))
 
 typedef uint64_t plugin_id;
@@ -23,15 +27,47 @@ struct instruction;
 enum operation { ADD_U64 };
 
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, struct block *));
-void qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void *), void *);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct instruction *, enum operation, void *, uint64_t);
 size_t qemu_plugin_tb_n_insns(const struct block *);
 struct instruction *qemu_plugin_tb_get_insn(const struct block *, size_t);
-const void *qemu_plugin_insn_data(const struct instruction *);
 size_t qemu_plugin_insn_size(const struct instruction *);
 uint64_t qemu_plugin_insn_vaddr(const struct instruction *);
 
-EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_version = PLUGIN_VERSION;
+
+#if PLUGIN_VERSION == 1
+void qemu_plugin_register_vcpu_insn_exec_inline(struct instruction *, enum operation, void *, uint64_t);
+const void *qemu_plugin_insn_data(const struct instruction *);
+
+static void count(struct instruction *instruction, uint64_t *counter) {
+  qemu_plugin_register_vcpu_insn_exec_inline(instruction, ADD_U64, counter, 1);
+}
+
+static uint32_t word_of(const struct instruction *instruction) {
+  uint32_t word;
+  memcpy(&word, qemu_plugin_insn_data(instruction), sizeof word);
+  return word;
+}
+#else
+enum registers { NO_REGISTERS };
+void qemu_plugin_register_vcpu_insn_exec_cb(struct instruction *, void (*)(unsigned, void *), enum registers,
+                                            void *);
+size_t qemu_plugin_insn_data(const struct instruction *, void *, size_t);
+
+static void executed(unsigned processor, void *counter) {
+  (void)processor;
+  atomic_fetch_add_explicit((_Atomic uint64_t *)counter, 1, memory_order_relaxed);
+}
+
+static void count(struct instruction *instruction, uint64_t *counter) {
+  qemu_plugin_register_vcpu_insn_exec_cb(instruction, executed, NO_REGISTERS, counter);
+}
+
+static uint32_t word_of(const struct instruction *instruction) {
+  uint32_t word = 0;
+  qemu_plugin_insn_data(instruction, &word, sizeof word);
+  return word;
+}
+#endif
 
 #define CLASSES(X) X(all) X(vector_load) X(vector_store) X(vector_set) X(vector_arithmetic) X(custom1)
 enum class {
@@ -40,15 +76,9 @@ enum class {
 #undef X
   classes
 };
-static const char *const names[classes] = {
-#define X(name) #name,
-    CLASSES(X)
-#undef X
-};
 
-static uint64_t counts[classes];
+static uint64_t *counts;
 static uint64_t lowest, beyond = UINT64_MAX;
-static char *output;
 
 /* Major opcodes, and the width field that sets vector accesses apart from scalar ones of LOAD-FP
  * and STORE-FP. */
@@ -73,39 +103,17 @@ static enum class class_of(uint32_t word) {
 
 static void instrument(plugin_id id, struct block *block) {
   (void)id;
-  size_t count = qemu_plugin_tb_n_insns(block);
-  for (size_t i = 0; i < count; i++) {
+  size_t length = qemu_plugin_tb_n_insns(block);
+  for (size_t i = 0; i < length; i++) {
     struct instruction *instruction = qemu_plugin_tb_get_insn(block, i);
     uint64_t pc = qemu_plugin_insn_vaddr(instruction);
     if (pc < lowest || pc >= beyond)
       continue;
-    qemu_plugin_register_vcpu_insn_exec_inline(instruction, ADD_U64, &counts[all], 1);
-    uint32_t word = 0;
-    if (qemu_plugin_insn_size(instruction) == sizeof word)
-      memcpy(&word, qemu_plugin_insn_data(instruction), sizeof word);
-    enum class class = class_of(word);
+    count(instruction, &counts[all]);
+    enum class class = qemu_plugin_insn_size(instruction) == 4 ? class_of(word_of(instruction)) : all;
     if (class != all)
-      qemu_plugin_register_vcpu_insn_exec_inline(instruction, ADD_U64, &counts[class], 1);
+      count(instruction, &counts[class]);
   }
-}
-
-/* Several threads may end the program at once; the first to return from here ends it for all. */
-static void report(plugin_id id, void *unused) {
-  (void)id;
-  (void)unused;
-  static atomic_bool begun, done;
-  if (atomic_exchange(&begun, true)) {
-    while (!atomic_load(&done))
-      sched_yield();
-    return;
-  }
-  FILE *file = fopen(output, "w");
-  if (file) {
-    for (int i = 0; i < classes; i++)
-      fprintf(file, "%s %" PRIu64 "\n", names[i], counts[i]);
-    fclose(file);
-  }
-  atomic_store(&done, true);
 }
 
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
@@ -115,14 +123,13 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
       lowest = strtoull(argv[i] + 3, NULL, 16);
     else if (!strncmp(argv[i], "hi=", 3))
       beyond = strtoull(argv[i] + 3, NULL, 16);
-    else if (!strncmp(argv[i], "out=", 4))
-      output = strdup(argv[i] + 4);
+    else if (!strncmp(argv[i], "counts=", 7))
+      counts = mmap(NULL, classes * sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[i] + 7), 0);
     else
       return 1;
   }
-  if (!output)
+  if (!counts || counts == MAP_FAILED)
     return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, instrument);
-  qemu_plugin_register_atexit_cb(id, report, NULL);
   return 0;
 }

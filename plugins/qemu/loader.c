@@ -75,6 +75,7 @@ static const struct {
     PROVIDED(memset),
     PROVIDED(vertebra_print),
     PROVIDED(vertebra_fail),
+    PROVIDED(vertebra_fail_as),
     PROVIDED(vertebra_out_of_bounds),
     PROVIDED(vertebra_record),
     PROVIDED(vertebra_stream_threads),

@@ -17,26 +17,29 @@ import attrs
 
 from vertebra.core import abi, toolchain
 from vertebra.core.errors import ConfigError, ToolError
+from vertebra.core.profile import records
 from vertebra.core.runtime import Emulator, show
+from vertebra.plugins.qemu.counters import Counters
 from vertebra.plugins.qemu.memory import SharedMemory
 
 LOAD, UNLOAD, LAUNCH, PING, COUNTS = range(1, 6)
-_OK, _FAILED, _FAULT, _PRINTED, _COUNTED = range(1, 6)
+_OK, _FAILED, _FAULT, _PRINTED, _COUNTED, _RECORDED = range(1, 7)
+_WITH_BYTES = (_FAILED, _PRINTED, _COUNTED, _RECORDED)
 _REQUEST = struct.Struct("<II")
 _REPLY = struct.Struct("<Ii5Q208s")
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _NATIVE = Path(toolchain.__file__).parent / "native"
 _SOURCES = (
-    *(_HERE / name for name in ("runner.c", "loader.c", "traps.c", "thunks.c")),
+    *(HERE / name for name in ("runner.c", "loader.c", "traps.c", "thunks.c")),
     *(_NATIVE / name for name in abi.SERVICE_SOURCES),
 )
-_HEADERS = (
-    *(_HERE / name for name in ("loader.h", "traps.h", "thunks.h")),
+HEADERS = (
+    *(HERE / name for name in ("loader.h", "traps.h", "thunks.h")),
     *(_NATIVE / name for name in (*abi.SERVICE_HEADERS, "emulate.h", "form.h", "half.h")),
 )
 # The runner serves every core, also those without vectors, and must not trap in its own trap handler.
-_FLAGS = ("-static", "-mcpu=generic_rv64+m+a+f+d+c")
+_FLAGS = ("-static", "-mcpu=generic_rv64+m+a+f+d+c", "-DVERTEBRA_EMULATED")
 
 
 @functools.cache
@@ -75,7 +78,7 @@ def build_runner(emulators: Sequence[Emulator]) -> Path:
         "runner",
         [*_SOURCES, *(emulator.source for emulator in emulators)],
         "exe",
-        headers=[*_HEADERS, *tables, *(path for emulator in emulators for path in emulator.headers)],
+        headers=[*HEADERS, *tables, *(path for emulator in emulators for path in emulator.headers)],
         triple="riscv64-linux-musl",
         flags=[*_FLAGS, f"-DEMULATORS={table}"],
     )
@@ -132,6 +135,7 @@ class RunnerProcess:
     options: the emulator's own.  emulators: what to compile in.  enabled: those to use, each by its name,
     a colon and what it serves.  thunks: whether instructions that they serve become jumps, which are
     faster than traps and for tools outside no longer the instructions that they were.
+    counters: what counts instructions as they are executed, None where nobody does.
     """
 
     def __init__(
@@ -141,8 +145,12 @@ class RunnerProcess:
         enabled: Sequence[str],
         *,
         thunks: bool = True,
+        counters: Counters | None = None,
     ):
+        self.counters = counters
+        options = [*options, *(counters.options(emulator_version()) if counters else ())]
         command = [emulator_program(), *options, str(build_runner(emulators))]
+        counts = counters.file if counters else -1
         self.memory = SharedMemory()
         self.loaded: dict[object, int] = {}  # kernel's key -> module
         self.discarded: list[object] = []  # keys of kernels to unload; appended to by finalizers
@@ -150,16 +158,19 @@ class RunnerProcess:
         ours, theirs = socket.socketpair()
         try:
             self.process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(self.memory.file), ",".join(enabled), str(int(thunks))],
+                [
+                    *command,
+                    *map(str, (theirs.fileno(), self.memory.file, ",".join(enabled), int(thunks), counts)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
-                pass_fds=(theirs.fileno(), self.memory.file),
+                pass_fds=(theirs.fileno(), self.memory.file, *((counts,) if counters else ())),
                 start_new_session=True,  # an interrupt from the keyboard is the caller's to handle
             )
         except OSError as error:
             ours.close()
-            self.memory.close()
+            self._close_memory()
             raise ToolError(f"{command[0]} does not start: {error}") from None
         finally:
             theirs.close()
@@ -190,12 +201,14 @@ class RunnerProcess:
             self._socket.settimeout(timeout)
             self._socket.sendall(_REQUEST.pack(kind, len(payload)) + payload)
             kind = _PRINTED
-            while kind == _PRINTED:
+            while kind in (_PRINTED, _RECORDED):
                 answer = self._receive(_REPLY.size, deadline)
                 kind, status, value, address, word, base, memory, kernel = _REPLY.unpack(answer)
-                text = self._receive(value, deadline) if kind in (_FAILED, _PRINTED, _COUNTED) else b""
+                text = self._receive(value, deadline) if kind in _WITH_BYTES else b""
                 if kind == _PRINTED:
                     show(text)
+                elif kind == _RECORDED:
+                    records.keep(text)
         except TimeoutError:
             self.kill()
             raise RunnerDied(f"it ran for more than {timeout:g} s") from None
@@ -223,14 +236,14 @@ class RunnerProcess:
 
     def _receive(self, count: int, deadline: float) -> bytes:
         """The next `count` bytes.  Raises TimeoutError, RunnerDied or OSError."""
-        received = b""
+        received = bytearray()
         while len(received) < count:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             part = self._socket.recv(count - len(received))
             if not part:
                 raise self._died()
             received += part
-        return received
+        return bytes(received)
 
     def _died(self) -> RunnerDied:
         try:
@@ -254,17 +267,22 @@ class RunnerProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.memory.close()
+        self._close_memory()
 
     def kill(self) -> None:
         """Ends the process at once."""
         self.process.kill()
         self.process.wait()
         self._socket.close()
+        self._close_memory()
+
+    def _close_memory(self) -> None:
         self.memory.close()
+        if self.counters:
+            self.counters.close()
 
     def abandon(self) -> None:
         """Lets go of a process that belongs to the parent of this one."""
         self._socket.close()
-        self.memory.close()
+        self._close_memory()
         self.process.returncode = 0  # it is not ours to wait for

@@ -1,10 +1,11 @@
 /* Loads and launches kernels on the word of another process.
  *
- * Use: runner SOCKET MEMORY EMULATORS THUNKS
+ * Use: runner SOCKET MEMORY EMULATORS THUNKS COUNTS
  *   SOCKET     file descriptor of a connected stream socket
  *   MEMORY     file descriptor of the memory that kernels work on, shared with the other process
  *   EMULATORS  names of the instruction emulators to use, as in traps.h
  *   THUNKS     1: what they serve becomes jumps where a kernel is loaded; 0: it traps
+ *   COUNTS     file descriptor of the counts of instructions, as in insn_count.c; -1 where nobody counts
  *
  * Every request is a struct request and its payload, every answer one struct reply, before which
  * any number of those with printed text may come.  All numbers are little endian.  The program ends when the socket is closed.
@@ -21,13 +22,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "loader.h"
 #include "pool.h"
+#include "record.h"
 #include "services.h"
 #include "traps.h"
 
 enum request_kind { LOAD = 1, UNLOAD, LAUNCH, PING, COUNTS };
-enum reply_kind { OK = 1, FAILED, FAULT, PRINTED, COUNTED };
+enum reply_kind { OK = 1, FAILED, FAULT, PRINTED, COUNTED, RECORDED };
 enum { STACK_BYTES = 16 << 20, GUARD_BYTES = 16 << 20 };
 
 struct request {
@@ -47,7 +50,7 @@ struct reply {
   uint32_t kind;
   int32_t status;     /* errno of a FAILED launch; the signal of a FAULT */
   uint64_t value;     /* LOAD: the module; LAUNCH: its duration in nanoseconds; FAULT: the pc;
-                         FAILED, PRINTED, COUNTED: the bytes of text that follow */
+                         FAILED, PRINTED, COUNTED, RECORDED: the bytes that follow */
   uint64_t address;   /* FAULT: what was accessed */
   uint64_t word;      /* FAULT: the illegal instruction */
   uint64_t base;      /* FAULT: where the kernel that holds the pc is loaded, or 0 */
@@ -73,16 +76,22 @@ static void send_bytes(const void *bytes, size_t left) {
 
 static void send_reply(const struct reply *reply) { send_bytes(reply, sizeof *reply); }
 
-static void send_text(struct reply reply, const char *text) {
+static void send_with(struct reply reply, const void *bytes, size_t count) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* programs print from many threads */
-  reply.value = strlen(text);
+  reply.value = count;
   pthread_mutex_lock(&lock);
   send_reply(&reply);
-  send_bytes(text, reply.value);
+  send_bytes(bytes, count);
   pthread_mutex_unlock(&lock);
 }
 
+static void send_text(struct reply reply, const char *text) { send_with(reply, text, strlen(text)); }
+
 static void print(const char *text) { send_text((struct reply){.kind = PRINTED}, text); }
+
+static void tell_records(const void *piece, int64_t bytes) {
+  send_with((struct reply){.kind = RECORDED}, piece, (size_t)bytes);
+}
 
 static void receive(void *to, size_t bytes) {
   for (char *at = to; bytes;) {
@@ -238,17 +247,27 @@ static void *serve(void *unused) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5)
+  if (argc != 6)
     return 2;
   control = atoi(argv[1]);
   memory_file = atoi(argv[2]);
   thunks = atoi(argv[4]);
+  int counts = atoi(argv[5]);
+  if (counts >= 0) {
+    void *all = mmap(NULL, sizeof *vertebra_instruction_count, PROT_READ, MAP_SHARED, counts, 0);
+    if (all == MAP_FAILED) {
+      perror("the counts of instructions cannot be mapped");
+      return 2;
+    }
+    vertebra_instruction_count = all;
+  }
   const char *unknown = traps_install(argv[3]);
   if (unknown) {
     fprintf(stderr, "there is no emulator for %s\n", unknown);
     return 2;
   }
   vertebra_print_sink = print;
+  vertebra_record_sink = tell_records;
   vertebra_pool_on_thread_start = traps_prepare_thread;
   /* Kernels run on a thread whose stack is as large as the pool's. */
   pthread_attr_t attributes;

@@ -1,19 +1,32 @@
 """Kernels for RISC-V cores, run by QEMU's user-mode emulator on any other machine."""
 
 import atexit
+import contextlib
 import itertools
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 
 from vertebra.core import hooks, toolchain
+from vertebra.core.buffers import overlap_check
 from vertebra.core.errors import LaunchError, ToolError
 from vertebra.core.instruction import find, why_illegal
 from vertebra.core.profile.session import INSTRUCTIONS
-from vertebra.core.runtime import Binary, Emulator, LoadedKernel, Slots, address_of, num_threads, storage_of
+from vertebra.core.runtime import (
+    Binary,
+    Emulation,
+    Emulator,
+    LoadedKernel,
+    Slots,
+    address_of,
+    name_kernel,
+    num_threads,
+    storage_of,
+)
 from vertebra.core.target import Core
-from vertebra.plugins.qemu import dots, process, rtz
+from vertebra.plugins.qemu import dots, emulation, process, rtz
+from vertebra.plugins.qemu.counters import Counters
 from vertebra.plugins.qemu.memory import Placement
 from vertebra.plugins.qemu.process import RequestFailed, RunnerDied, RunnerProcess
 
@@ -61,24 +74,25 @@ class QemuKernel:
         self.counted: dict[str, int] | None = None  # what the last launch took, where the runtime counts
         self._runtime = runtime
         self._slots = Slots.of(binary)
+        self._check_apart = overlap_check(binary)
         self._pack = self._slots.packer(_LAUNCH, int)
         self._threads = num_threads()
         self._key = next(_keys)
         weakref.finalize(self, runtime.discard, binary.core, self._key)
 
     def launch(self, grid: tuple[int, int, int], args: Sequence) -> None:
-        if self._runtime.counting:
-            self.counted = {INSTRUCTIONS: self.count(grid, args)["all"]}
+        if self._runtime.is_counting:
+            counts = self.count(grid, args)
+            self.counted = {INSTRUCTIONS: counts["all"]}
+            self._runtime.tell(counts)
             return
+        self.counted = None
         with self._runtime.lock:
             self.launch_on(self._runtime.runner(self.binary.core), grid, args, self._threads)
 
-    def start_process(self, options: Sequence[str] = ()) -> RunnerProcess:
-        """A process of its own for this kernel's core, which replaces no instruction; the caller ends it.
-
-        options: the emulator's.
-        """
-        return self._runtime.start(self.binary.core, options, thunks=False)
+    def start_process(self) -> RunnerProcess:
+        """A process of its own for this kernel's core, which replaces no instruction; the caller ends it."""
+        return self._runtime.start(self.binary.core, thunks=False)
 
     def launch_on(
         self, runner: RunnerProcess, grid: tuple[int, int, int], args: Sequence, threads: int
@@ -86,12 +100,15 @@ class QemuKernel:
         """`launch` in a process of the caller's choice, on `threads` threads."""
         try:
             pointers = {i: args[i] for i in sorted(self._slots.pointers) if i < len(args)}
+            self._slots.check_aligned({i: address_of(pointer) for i, pointer in pointers.items()})
+            if self._check_apart:
+                self._check_apart(grid, args)
             placement = Placement({i: storage_of(pointer) for i, pointer in pointers.items()})
             values = [
                 placement.offset_of(address_of(arg)) if i in pointers else arg for i, arg in enumerate(args)
             ]
         except LaunchError as error:
-            raise LaunchError(f"kernel {self.name}: {error.message}", fix=error.fix) from None
+            raise name_kernel(error, self.name) from None
         where = f"kernel {self.name} on grid {tuple(grid)}"
         mapped = 0
         try:
@@ -111,16 +128,32 @@ class QemuKernel:
             raise LaunchError(f"{where} {stray}", fix=_MASKS)
 
     def count(self, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
-        """Launches once and counts instructions by class (see `counting.count_instructions`)."""
-        from vertebra.plugins.qemu.counting import count_instructions
+        """Launches once, on one thread, and counts the instructions of the kernel's own code.
 
-        return count_instructions(self, grid, args)
+        The arguments change as in any launch.  Returns 'all' and, out of these, 'vector_load',
+        'vector_store', 'vector_set' (vsetvl and its like), 'vector_arithmetic' and 'custom1' (the opcode
+        of IME); see `Counters` for what counts.  Raises LaunchError, or ToolError where the emulator
+        loads no plugins.
+        """
+        with self._runtime.lock:
+            runner = self._runtime.runner(self.binary.core, counting=True)
+            counters = runner.counters
+            assert counters is not None, "the runner counts"
+            before = counters.read()
+            self.launch_on(runner, grid, args, threads=1)
+            return counters.since(before)
 
     def count_emulated(self, grid: tuple[int, int, int], args: Sequence) -> dict[str, int]:
-        """Launches once and counts what software carried out, by the instructions' names."""
-        from vertebra.plugins.qemu.counting import count_emulated
+        """Launches once and counts what software carried out, by the instructions' names.
 
-        return count_emulated(self, grid, args)
+        The arguments change as in any launch.  Raises LaunchError.
+        """
+        runner = self.start_process()
+        try:
+            self.launch_on(runner, grid, args, num_threads())
+            return runner.emulated_counts()
+        finally:
+            runner.finish()
 
     def _load_on(self, runner: RunnerProcess) -> int:
         module = runner.loaded.get(self._key)
@@ -169,14 +202,12 @@ class QemuRuntime:
     """
 
     name = "qemu"
-    # Whether launches count instructions, in processes of their own: for profilers, as the emulator's
-    # time says nothing of a processor's.
-    counting = False
 
     def __init__(self, emulators: Sequence[Emulator] = (rtz.EMULATOR,)):
         self.emulators = list(emulators)
         self.lock = threading.RLock()
         self._runners: dict[tuple, RunnerProcess] = {}
+        self._counts: list[MutableSequence[dict[str, int]]] = []
         atexit.register(self.close)
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -193,18 +224,61 @@ class QemuRuntime:
             )
         return None
 
+    @contextlib.contextmanager
+    def counting(
+        self, counts: MutableSequence[dict[str, int]] | None = None
+    ) -> Iterator[MutableSequence[dict[str, int]]]:
+        """Meanwhile launches count instructions, as `QemuKernel.count` does; emulators' time says nothing.
+
+        counts: what receives those of every launch; a new list where it is None.
+        """
+        counts = [] if counts is None else counts
+        self._counts = [*self._counts, counts]
+        try:
+            yield counts
+        finally:
+            self._counts = [other for other in self._counts if other is not counts]
+
+    @property
+    def is_counting(self) -> bool:
+        return bool(self._counts)
+
+    def tell(self, counts: dict[str, int]) -> None:
+        """Of a launch, to all who asked."""
+        for found in self._counts:
+            found.append(counts)
+
     def load(self, binary: Binary) -> LoadedKernel:
         return QemuKernel(self, binary)
 
-    def start(self, core: Core, options: Sequence[str] = (), *, thunks: bool = True) -> RunnerProcess:
-        """A new process for `core`; the caller ends it.  options: more of the emulator's own."""
-        emulators = [*self.emulators, *dots.emulators(), *hooks.emulators().values()]
-        serving = [f"{e.name}:{'+'.join(sorted(has))}" for e in emulators if (has := e.served(core))]
-        return RunnerProcess(["-cpu", cpu_option(core), *options], emulators, serving, thunks=thunks)
+    def start(self, core: Core, *, thunks: bool = True, counters: Counters | None = None) -> RunnerProcess:
+        """A new process for `core`; the caller ends it.  Arguments as of `RunnerProcess`."""
+        emulators = self._all_emulators()
+        serving = emulation.serving(core, emulators)
+        options = ["-cpu", cpu_option(core)]
+        return RunnerProcess(options, emulators, serving, thunks=thunks, counters=counters)
 
-    def runner(self, core: Core) -> RunnerProcess:
-        """The living process for `core`.  Hold `lock` while using it."""
-        key = self._key(core)
+    def _all_emulators(self) -> list[Emulator]:
+        return [*self.emulators, *dots.emulators(), *hooks.emulators().values()]
+
+    def emulation(self, core: Core) -> Emulation:
+        """As of `Runtime`."""
+        return emulation.emulation(core, self._all_emulators())
+
+    def _start_counting(self, core: Core) -> RunnerProcess:
+        counters = Counters()
+        try:
+            return self.start(core, thunks=False, counters=counters)
+        except ToolError as error:
+            counters.close()
+            raise ToolError(
+                f"instructions cannot be counted: {error.message}",
+                fix="use an emulator that is built with plugins",
+            ) from None
+
+    def runner(self, core: Core, *, counting: bool = False) -> RunnerProcess:
+        """The living process for `core`, or the one that counts.  Hold `lock` while using it."""
+        key = self._key(core, counting)
         runner = self._runners.get(key)
         if runner is not None:
             try:
@@ -214,7 +288,7 @@ class QemuRuntime:
             if runner.alive:
                 return runner
             runner.kill()
-        runner = self._runners[key] = self.start(core)
+        runner = self._runners[key] = self._start_counting(core) if counting else self.start(core)
         return runner
 
     def emulated_counts(self, core: Core) -> dict[str, int]:
@@ -235,12 +309,13 @@ class QemuRuntime:
 
     def discard(self, core: Core, kernel: object) -> None:
         """Marks a kernel that nobody holds any more; it is unloaded before the next launch."""
-        runner = self._runners.get(self._key(core))
-        if runner is not None:
-            runner.discarded.append(kernel)
+        for counting in (False, True):
+            runner = self._runners.get(self._key(core, counting))
+            if runner is not None:
+                runner.discarded.append(kernel)
 
-    def _key(self, core: Core) -> tuple:
-        return core.features, core.extensions, core.vlen, tuple(sorted(core.emulator.items()))
+    def _key(self, core: Core, counting: bool = False) -> tuple:
+        return core.features, core.extensions, core.vlen, tuple(sorted(core.emulator.items())), counting
 
     def close(self) -> None:
         """Ends all processes.  The next launch starts new ones."""

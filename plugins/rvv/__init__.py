@@ -1,36 +1,8 @@
 """Cores with RISC-V's vector extension (RVV 1.0)."""
 
 from vertebra.core.hooks import hookimpl
-from vertebra.core.target import Core, Pass, Target, Throughput, VectorUnit
-
-_TRIPLE = "riscv64-unknown-linux-gnu"
-_RVA22V = ("+m", "+a", "+f", "+d", "+c", "+v", "+zvl256b")
-_BITMANIP = ("+zba", "+zbb", "+zbs")
-
-
-def _core(name: str, *, features: tuple[str, ...], arithmetic: frozenset[str], isa: str, **fields) -> Core:
-    """group=8: a group's registers are computed one after the other, so that what surrounds the arithmetic
-    (addresses, scalars of a product, branches) counts least with the longest groups, most of all on the
-    X60, which issues two instructions a cycle in order.  A product keeps three rows of sums beside one
-    of B then; its loads are a third of its multiply-adds, against a seventh with groups of four.
-    """
-    return Core(
-        name=name,
-        target="rvv",
-        arch="riscv64",
-        triple=_TRIPLE,
-        abi="lp64d",
-        isa=isa,
-        cpu="generic-rv64",
-        features=features,
-        vector=VectorUnit(
-            256, registers=32, group=8, arithmetic=arithmetic, conversion=arithmetic, reach=2048
-        ),
-        **fields,
-    )
-
-
-_SINGLE_DOUBLE = frozenset({"f32", "f64"})
+from vertebra.core.riscv import vector_core
+from vertebra.core.target import Core, Pass, Target, Throughput
 
 _K1 = Throughput(
     issue=2,
@@ -52,11 +24,10 @@ _K3 = Throughput(
     "memory: 64 bits of LPDDR5 at 6400 MT/s",
 )
 
-SPACEMIT_X60 = _core(
+SPACEMIT_X60 = vector_core(
     "spacemit-x60",
-    features=_RVA22V,
-    arithmetic=_SINGLE_DOUBLE,
     isa="rv64gcv_zvl256b",
+    target="rvv",
     arch_id=0x503C,
     caches=(32 << 10, 512 << 10),
     clock=1.6,
@@ -64,11 +35,10 @@ SPACEMIT_X60 = _core(
     throughput=_K1,
 )
 
-SPACEMIT_X100 = _core(
+SPACEMIT_X100 = vector_core(
     "spacemit-x100",
-    features=(*_RVA22V, *_BITMANIP, "+zfh", "+zvfh", "+zicbop"),
-    arithmetic=_SINGLE_DOUBLE | {"f16"},
     isa="rv64gcv_zba_zbb_zbs_zfh_zicbop_zvfh_zvl256b",
+    target="rvv",
     arch_id=0x5064,
     caches=(64 << 10, 1 << 20),
     clock=2.0,

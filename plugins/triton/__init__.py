@@ -8,12 +8,12 @@ import sys
 
 from vertebra.core.hooks import hookimpl
 from vertebra.core.target import Lowering, Phase
-from vertebra.plugins.triton import command, explain_command, roofline_command
+from vertebra.plugins.triton import command, explain_command, roofline_command, tune_command
 
 
 @hookimpl
 def vertebra_commands():
-    return [command.COMMAND, explain_command.COMMAND, roofline_command.COMMAND]
+    return [command.COMMAND, explain_command.COMMAND, roofline_command.COMMAND, tune_command.COMMAND]
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from triton.backends.compiler import BaseBackend, GPUTarget
 from vertebra.core import cache, hooks
 from vertebra.core.select import find_core
 from vertebra.core.target import Core
-from vertebra.plugins.triton import imports, proton
+from vertebra.plugins.triton import autotune, imports, proton
 from vertebra.plugins.triton.options import VertebraOptions, parse_options
 
 BACKEND = "vertebra"
@@ -22,6 +22,7 @@ _LOCATION = re.compile(r'(loc\("(?:[^"\\]|\\.)*":\d+:)(\d+)\)')
 _FLOATS = {"f16": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
+autotune.install()
 imports.install()
 proton.install()
 
@@ -126,12 +127,14 @@ def make_binary(llir: str, metadata: dict, options: VertebraOptions, watch=None)
         "signature": binary.signature,
         "scratch_bytes": binary.scratch_bytes,
         "bounds": binary.bounds,
+        "arguments": binary.arguments.text,
     }
     return json.dumps(head).encode() + b"\n" + binary.object
 
 
 def read_binary(data: bytes):
     """The `vertebra.core.runtime.Binary` in the bytes of a `vbin` stage."""
+    from vertebra.core.buffers import Arguments
     from vertebra.core.runtime import Binary
 
     head, _, obj = data.partition(b"\n")
@@ -143,6 +146,7 @@ def read_binary(data: bytes):
         signature=tuple(fields["signature"]),
         core=find_core(fields["core"]),
         bounds=fields["bounds"],
+        arguments=Arguments.parse(fields["arguments"]),
     )
 
 
@@ -160,9 +164,10 @@ class VertebraBackend(BaseBackend):
         from triton import knobs
 
         from vertebra.core import dump
-        from vertebra.plugins.triton import arguments, paddings, places
+        from vertebra.plugins.triton import arguments, cache_folder, paddings, places
 
         arguments.install()
+        cache_folder.install()
         paddings.install()
         places.install()
         if dump.wanted():  # a kernel out of Triton's cache has no stages

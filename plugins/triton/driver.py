@@ -137,9 +137,9 @@ class VertebraDriver(DriverBase):
         return DeviceInterface
 
     def get_benchmarker(self):
-        from vertebra.plugins.triton.timing import do_bench
+        from vertebra.plugins.triton.timing import benchmark
 
-        return do_bench
+        return benchmark
 
     def get_empty_cache_for_benchmark(self):
         from vertebra.plugins.triton.timing import cache_flusher

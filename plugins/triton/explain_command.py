@@ -1,5 +1,8 @@
 """`vertebra explain`: a kernel at every stage, as a page for a browser."""
 
+import contextlib
+import gc
+
 from vertebra.core.command import Command, write_output
 from vertebra.plugins.triton.command import add_kernel_options, kernel_of
 from vertebra.plugins.triton.roofline_command import parse_grid, parse_values
@@ -22,19 +25,33 @@ def _run(args) -> None:
     from vertebra.core.explain.page import render
     from vertebra.plugins.triton.explain import explain_file
 
-    report = explain_file(
-        path,
-        name,
-        signature=args.signature,
-        constexpr=args.constexpr,
-        core=args.core,
-        values=values,
-        grid=grid,
-        fast_math=args.fast_math,
-        bounds_check=args.bounds_check,
-        debug=args.debug,
-    )
-    write_output(render(report), args.output)
+    with _keeping_garbage():
+        report = explain_file(
+            path,
+            name,
+            signature=args.signature,
+            constexpr=args.constexpr,
+            core=args.core,
+            values=values,
+            grid=grid,
+            fast_math=args.fast_math,
+            bounds_check=args.bounds_check,
+            debug=args.debug,
+        )
+        page = render(report)
+    write_output(page, args.output)
+
+
+@contextlib.contextmanager
+def _keeping_garbage():
+    """Looking for it is a tenth of the work, and little is found before the program ends."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 COMMAND = Command("explain", "show a kernel at every stage, as a page for a browser", _configure, _run)

@@ -51,6 +51,10 @@ def _slots(arg: str, kind) -> list[str]:
 
 def slot_names(arg: str, kind) -> list[str]:
     """A C name for each slot of the argument `arg`, in the order of `_slots`."""
+    if isinstance(kind, tuple):
+        return [slot for i, part in enumerate(kind) for slot in slot_names(f"{arg}_{i}", part)]
+    if kind == "constexpr":
+        return []
     found = _DESCRIPTOR.match(kind)
     if not found:
         return [arg]

@@ -85,7 +85,7 @@ finitef, isfinited = (
     for name in ("finitef", "isfinited")
 )
 
-_next_after = nextafter  # noqa: F821  (one of Triton's)
+_next_after = globals()["nextafter"]  # one of Triton's
 
 
 @core.builtin

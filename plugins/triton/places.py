@@ -6,6 +6,10 @@ from which these come, and changes them where our back end compiles.
 """
 
 import functools
+import re
+
+# What a message begins with, of which `install` has said where it is: file, line, column.
+PLACED = re.compile(r"(.+?):(\d+):(\d+): error in (?:kernel|function) \w+: ")
 
 
 def install() -> None:

@@ -3,6 +3,7 @@
 import ast
 
 from vertebra.core.command import Command, write_output
+from vertebra.core.drawing import add_picture_options, check_picture_options, write_pictures
 from vertebra.core.errors import ConfigError
 from vertebra.plugins.triton.command import add_kernel_options, kernel_of
 from vertebra.plugins.triton.signature import split
@@ -23,7 +24,7 @@ def _configure(parser) -> None:
     add_kernel_options(parser)
     parser.add_argument("--args", default="", help="values of integer arguments at run time: 'n=1000,k=512'")
     parser.add_argument("--grid", default="1", help="programs along x, y and z: '64,8' (1: a single program)")
-    parser.add_argument("--svg", metavar="FILE", help="write a picture")
+    add_picture_options(parser)
     parser.add_argument("--measure", action="store_true", help="run the launch too, with made-up data")
     parser.add_argument("-o", dest="output", metavar="FILE", help="write here instead of standard output")
 
@@ -33,7 +34,8 @@ def parse_grid(text: str) -> tuple[int, int, int]:
     parts = [part.strip() for part in text.split(",")]
     if not 1 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
         raise ConfigError(f"--grid: {text!r} is no grid", fix="write one to three numbers: '64,8'")
-    return tuple([*map(int, parts), 1, 1][:3])
+    x, y, z, *_ = [*map(int, parts), 1, 1]
+    return x, y, z
 
 
 def parse_values(text: str) -> dict[str, int]:
@@ -56,8 +58,7 @@ def parse_values(text: str) -> dict[str, int]:
 def _run(args) -> None:
     path, name = kernel_of(args)
     grid, values = parse_grid(args.grid), parse_values(args.args)
-    if args.svg and not args.svg.endswith(".svg"):
-        raise ConfigError(f"--svg: {args.svg} is no name of an SVG file", fix="let it end in .svg")
+    check_picture_options(args)
     from vertebra.core import select
 
     cores = (
@@ -84,8 +85,8 @@ def _run(args) -> None:
         for core in cores
     ]
     write_output("\n\n\n".join(report.text(*pair) for pair in found), args.output)
-    if args.svg:
-        write_output(picture.svg(found), args.svg)
+    if args.svg or args.png:
+        write_pictures(args, picture.svg(found))
 
 
 COMMAND = Command(

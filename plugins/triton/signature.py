@@ -37,11 +37,13 @@ class Bound:
 
     types: name -> Triton's type name, "constexpr" where there is a value; in order.
     constants: name -> value.  multiples: names of arguments that are multiples of 16.
+    ones: name -> type of those that are always 1; they are among the constants, too.
     """
 
     types: dict[str, str]
     constants: dict[str, object]
     multiples: frozenset[str]
+    ones: dict[str, str] = attrs.field(factory=dict)
 
     @property
     def runtime(self) -> dict[str, str]:
@@ -143,9 +145,11 @@ def bind(kernel: str, parameters: Sequence[Parameter], signature: str, constexpr
             fix=f"leave out constants, which --constexpr gives; {_listing(parameters)}",
         )
     hinted = dict(zip(typed, kinds, strict=True))
-    constants |= {name: 1 for name, (_, hint) in hinted.items() if hint == 1}
+    ones = {name: kind for name, (kind, hint) in hinted.items() if hint == 1}
+    constants |= dict.fromkeys(ones, 1)
     types = {p.name: "constexpr" if p.name in constants else hinted[p.name][0] for p in parameters}
-    return Bound(types, constants, frozenset(name for name, (_, hint) in hinted.items() if hint == 16))
+    multiples = frozenset(name for name, (_, hint) in hinted.items() if hint == 16)
+    return Bound(types, constants, multiples, ones)
 
 
 def _count(kinds) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vertebra.core import select
+from vertebra.core.tuning.clock import repeat
+
 
 class Event:
     """A moment; what `torch.cuda.Event` is to a GPU."""
@@ -73,23 +76,29 @@ def do_bench(
     """
     if return_mode not in ("min", "max", "mean", "median", "all"):
         raise ValueError(f"return_mode is {return_mode!r}; it is min, max, mean, median or all")
-    _repeat(fn, warmup)
-    times = _repeat(fn, rep, grad_to_none or ())
+
+    def before():
+        for tensor in grad_to_none or ():
+            tensor.grad = None
+
+    repeat(fn, warmup)
+    times = repeat(fn, rep, before=before)
     if quantiles is not None:
         found = [float(value) for value in np.quantile(times, quantiles)]
         return found[0] if len(found) == 1 else found
     return times if return_mode == "all" else float(getattr(np, return_mode)(times))
 
 
-def _repeat(fn, milliseconds: float, grad_to_none=()) -> list[float]:
-    times = []
-    stop = time.perf_counter() + milliseconds * 1e-3
-    while True:
-        for tensor in grad_to_none:
-            tensor.grad = None
-        began = time.perf_counter()
+def benchmark(fn: Callable[[], object], quantiles: Sequence[float] | None = None, **options):
+    """What Triton's autotuner compares: as `do_bench`, where the current core's kernels run on that core.
+
+    Where they are emulated, the instructions of all kernels that one call of `fn` launches, as that
+    many milliseconds: an emulator's time says nothing of a processor's.
+    """
+    runtime = select.runtime_for(select.current_core())
+    if not hasattr(runtime, "counting"):
+        return do_bench(fn, quantiles=quantiles, **options)
+    with runtime.counting() as counts:
         fn()
-        ended = time.perf_counter()
-        times.append((ended - began) * 1e3)
-        if ended >= stop:
-            return times
+    total = float(sum(count["all"] for count in counts))
+    return [total] * len(quantiles) if quantiles else total

@@ -16,10 +16,18 @@ def vertebra_dialects():
 @hookimpl
 def vertebra_lowerings():
     """Functions come first and their signatures last, so that memory operations find pointers in between."""
-    from vertebra.lowering import total_arith, tt_to_func, tt_to_linalg, tt_to_tts, tts_to_memref
+    from vertebra.lowering import (
+        stored_arguments,
+        total_arith,
+        tt_to_func,
+        tt_to_linalg,
+        tt_to_tts,
+        tts_to_memref,
+    )
 
     return [
         Lowering("convert-functions", Phase.STRUCTURE, tt_to_func.convert_functions),
+        Lowering("mark-stored-arguments", Phase.STRUCTURE, stored_arguments.mark_stored_arguments),
         Lowering("tt-to-tts", Phase.STRUCTURE, tt_to_tts.tt_to_tts),
         Lowering("tts-to-memref", Phase.LOWER, tts_to_memref.tts_to_memref),
         Lowering("tt-to-linalg", Phase.LOWER, tt_to_linalg.lower_compute),

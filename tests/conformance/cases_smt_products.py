@@ -6,8 +6,8 @@ import triton.language as tl
 import triton.language.extra.smt as smt
 
 from .arrays import FLOATS, Array, given, integers, normal, output
-from .case import Case
-from .cases_smt_views import at_start, packed, store_tiles
+from .case import Case, CoreTile
+from .cases_smt_views import at_start
 
 TL = {"f16": tl.float16, "bf16": tl.bfloat16, "f32": tl.float32, "f64": tl.float64, "i8": tl.int8}
 TL |= {"i16": tl.int16, "i32": tl.int32}
@@ -35,6 +35,7 @@ def values(dtype: str, *shape: int) -> Array:
 def product_case(a, b, out, *, tile=(8, 16, 4), turned=False, asked=False, size=(16, 32, 64)) -> Case:
     m, n, k = size
     exact = not {a, b} & set(FLOATS)
+    sums = "i32" if exact else "f64" if "f64" in (a, b, out) else "f32"
 
     def expect(x, w, **_):
         w = w.T if turned else w
@@ -49,7 +50,13 @@ def product_case(a, b, out, *, tile=(8, 16, 4), turned=False, asked=False, size=
             "out": output(out, m, n),
         },
         meta={
-            **{"M": m, "N": n, "K": k, "TILE": tile, "TURNED": turned},
+            **{
+                "M": m,
+                "N": n,
+                "K": k,
+                "TILE": CoreTile(*(t.replace("u", "ui") for t in (a, b)), sums, tile),
+                "TURNED": turned,
+            },
             "OUT": TL[out] if asked else None,
         },
         expect=expect,
@@ -59,72 +66,72 @@ def product_case(a, b, out, *, tile=(8, 16, 4), turned=False, asked=False, size=
 
 
 @triton.jit
-def both_readings(x, w, out):
+def both_readings(x, w, out, TILE: tl.constexpr):
     """A b that fits both layouts is read as (K, N), also where it was turned by hand."""
-    a = smt.view(tl.load(at_start(x, 16, 16)), (0, 0), (16, 16), (8, 8))
-    b = smt.view(tl.load(at_start(w, 16, 16)), (0, 0), (16, 16), (8, 8))
+    a = smt.view(tl.load(at_start(x, 16, 16)), (0, 0), (16, 16), (TILE[0], TILE[2]))
+    b = smt.view(tl.load(at_start(w, 16, 16)), (0, 0), (16, 16), (TILE[0], TILE[2]))
     c = smt.dot(a, tl.permute(b, (1, 0, 3, 2)))
     tl.store(at_start(out, 16, 16), smt.view(c, (0, 0), (16, 16), (1, 1)))
 
 
 @triton.jit
-def long_sums(x, w, out, K: tl.constexpr):
+def long_sums(x, w, out, K: tl.constexpr, TILE: tl.constexpr):
     """Sums that their own type would lose: 1 + 1 + ... beyond 2048 in float16."""
-    a = smt.view(tl.load(at_start(x, 8, K)), (0, 0), (8, K), (8, 8))
-    b = smt.view(tl.load(at_start(w, K, 16)), (0, 0), (K, 16), (8, 16))
+    a = smt.view(tl.load(at_start(x, 8, K)), (0, 0), (8, K), (TILE[0], TILE[2]))
+    b = smt.view(tl.load(at_start(w, K, 16)), (0, 0), (K, 16), (TILE[2], TILE[1]))
     tl.store(at_start(out, 8, 16), smt.view(smt.dot(a, b), (0, 0), (8, 16), (1, 1)))
 
 
 @triton.jit
-def reused(x, w, out):
+def reused(x, w, out, TILE: tl.constexpr):
     """One b for several products, one a twice, and a result that is an operand itself."""
-    a = smt.view(tl.load(at_start(x, 16, 16)), (0, 0), (16, 16), (8, 8))
-    b = smt.view(tl.load(at_start(w, 16, 16)), (0, 0), (16, 16), (8, 8))
+    a = smt.view(tl.load(at_start(x, 16, 16)), (0, 0), (16, 16), (TILE[0], TILE[2]))
+    b = smt.view(tl.load(at_start(w, 16, 16)), (0, 0), (16, 16), (TILE[2], TILE[1]))
     first = smt.dot(a, b)
     second = smt.dot(first, b, a)
     third = smt.dot(a, b, second, overwrite=True)
-    store_tiles(out, first)
-    store_tiles(out + 256, second)
-    store_tiles(out + 512, third)
+    tl.store(at_start(out, 16, 16), smt.view(first, (0, 0), (16, 16), (1, 1)))
+    tl.store(at_start(out + 256, 16, 16), smt.view(second, (0, 0), (16, 16), (1, 1)))
+    tl.store(at_start(out + 512, 16, 16), smt.view(third, (0, 0), (16, 16), (1, 1)))
 
 
 def reused_wanted(x, w, **_):
-    found = (x @ w, x + x @ w @ w, x @ w)
-    return {"out": np.concatenate([packed(c, (0, 0), (16, 16), (8, 8)).ravel() for c in found])}
+    return {"out": np.concatenate([c.ravel() for c in (x @ w, x + x @ w @ w, x @ w)])}
 
 
 @triton.jit
-def block_sums(x, w, out, n):
+def block_sums(x, w, out, n, TILE: tl.constexpr):
     """acc += dot(a, b) on tiles, over blocks of K of run time."""
-    acc = smt.view(tl.zeros((16, 16), tl.float32), (0, 0), (16, 16), (8, 16))
+    acc = smt.view(tl.zeros((16, 16), tl.float32), (0, 0), (16, 16), (TILE[0], TILE[1]))
     for k in range(n):
         left = tl.make_block_ptr(x, (16, n * 8), (n * 8, 1), (0, k * 8), (16, 8), (1, 0))
         right = tl.make_block_ptr(w, (n * 8, 16), (16, 1), (k * 8, 0), (8, 16), (1, 0))
-        a = smt.view(smt.descriptor_load(left, (0, 0)), (0, 0), (16, 8), (8, 8))
-        acc += smt.dot(a, smt.view(smt.descriptor_load(right, (0, 0)), (0, 0), (8, 16), (8, 16)))
+        a = smt.view(smt.descriptor_load(left, (0, 0)), (0, 0), (16, 8), (TILE[0], TILE[2]))
+        b = smt.view(smt.descriptor_load(right, (0, 0)), (0, 0), (8, 16), (TILE[2], TILE[1]))
+        acc += smt.dot(a, b)
     tl.store(at_start(out, 16, 16), smt.view(acc, (0, 0), (16, 16), (1, 1)))
 
 
 @triton.jit
-def fewer_rows(x, w, out, m, n, k):
+def fewer_rows(x, w, out, m, n, k, TILE: tl.constexpr):
     """Operands that end inside of their tiles; the product's own tails are not stored."""
     left = tl.make_block_ptr(x, (m, k), (k, 1), (0, 0), (32, 32), (1, 0))
     right = tl.make_block_ptr(w, (k, n), (n, 1), (0, 0), (32, 32), (1, 0))
-    a = smt.view(smt.descriptor_load(left, (0, 0)), (0, 0), (32, 32), (8, 4))
-    b = smt.view(smt.descriptor_load(right, (0, 0)), (0, 0), (32, 32), (4, 16))
+    a = smt.view(smt.descriptor_load(left, (0, 0)), (0, 0), (32, 32), (TILE[0], TILE[2]))
+    b = smt.view(smt.descriptor_load(right, (0, 0)), (0, 0), (32, 32), (TILE[2], TILE[1]))
     to = tl.make_block_ptr(out, (m, n), (n, 1), (0, 0), (32, 32), (1, 0))
     tl.store(to, smt.view(smt.dot(a, b), (0, 0), (32, 32), (1, 1)), boundary_check=(0, 1))
 
 
 @triton.jit
-def from_products(x, w, out):
+def from_products(x, w, out, TILE: tl.constexpr):
     """The result of one product becomes an operand of the next by one view, after work on its tiles."""
-    a = smt.view(tl.load(at_start(x, 16, 32)), (0, 0), (16, 32), (8, 4))
-    b = smt.view(tl.load(at_start(w, 32, 64)), (0, 0), (32, 64), (4, 16))
+    a = smt.view(tl.load(at_start(x, 16, 32)), (0, 0), (16, 32), (TILE[0], TILE[2]))
+    b = smt.view(tl.load(at_start(w, 32, 64)), (0, 0), (32, 64), (TILE[2], TILE[1]))
     c = smt.dot(a, b)
     c = tl.where(c > 0, c * 0.5, 0.0)
-    again = smt.view(tl.load(at_start(w, 32, 64)), (0, 0), (64, 32), (4, 16))
-    d = smt.dot(smt.view(c, (0, 0), (16, 64), (8, 4)), again)
+    again = smt.view(tl.load(at_start(w, 32, 64)), (0, 0), (64, 32), (TILE[2], TILE[1]))
+    d = smt.dot(smt.view(c, (0, 0), (16, 64), (TILE[0], TILE[2])), again)
     tl.store(at_start(out, 16, 32), smt.view(d, (0, 0), (16, 32), (1, 1)))
 
 
@@ -159,6 +166,11 @@ CASES = [
     *(product_case(t, t, "i32", turned=turned) for t in ("i8", "i16", "i32") for turned in (False, True)),
     product_case("i8", "i8", "i8", asked=True),
     *(
+        product_case(a, b, "i32", turned=turned)
+        for a, b in (("u8", "u8"), ("i8", "u8"), ("u8", "i8"), ("u16", "i8"), ("i8", "i32"), ("u32", "u16"))
+        for turned in (False, True)
+    ),
+    *(
         product_case("f32", "f32", "f32", tile=tile)
         for tile in ((1, 1, 2), (1, 32, 2), (16, 1, 64), (2, 8, 32), (4, 4, 4), (16, 32, 64))
     ),
@@ -169,6 +181,7 @@ CASES = [
         id="smt-dot-both-readings",
         kernel=both_readings,
         args={"x": normal("f32", 16, 16), "w": normal("f32", 16, 16), "out": output("f32", 16, 16)},
+        meta={"TILE": CoreTile("f32", "f32", "f32", (8, 8, 8), square=True)},
         expect=lambda x, w, **_: {"out": x @ w.T},
         atol=1e-5,
         interpretable=False,
@@ -182,7 +195,7 @@ CASES = [
                 "w": given(dtype, np.ones((8192, 16))),
                 "out": output(dtype, 8, 16),
             },
-            meta={"K": 8192},
+            meta={"K": 8192, "TILE": CoreTile(dtype, dtype, "f32", (8, 16, 8))},
             expect=lambda **_: {"out": np.full((8, 16), 8192)},
             interpretable=False,
         )
@@ -192,6 +205,7 @@ CASES = [
         id="smt-dot-reused",
         kernel=reused,
         args={"x": normal("f32", 16, 16), "w": normal("f32", 16, 16), "out": output("f32", 768)},
+        meta={"TILE": CoreTile("f32", "f32", "f32", (8, 8, 8), square=True)},
         expect=reused_wanted,
         atol=2e-4,
         interpretable=False,
@@ -206,6 +220,7 @@ CASES = [
                 "out": output("f32", 16, 16),
                 "n": n,
             },
+            meta={"TILE": CoreTile("f32", "f32", "f32", (8, 16, 8))},
             expect=lambda x, w, n, **_: {"out": (x @ w) * (n > 0)},
             atol=1e-5,
             interpretable=False,
@@ -222,6 +237,7 @@ CASES = [
                 "out": output("f32", m, n),
                 **{"m": m, "n": n, "k": k},
             },
+            meta={"TILE": CoreTile("f32", "f32", "f32", (8, 16, 4))},
             expect=lambda x, w, **_: {"out": x @ w},
             atol=1e-5,
             interpretable=False,
@@ -232,6 +248,7 @@ CASES = [
         id="smt-dot-of-a-product",
         kernel=from_products,
         args={"x": normal("f32", 16, 32), "w": normal("f32", 32, 64), "out": output("f32", 16, 32)},
+        meta={"TILE": CoreTile("f32", "f32", "f32", (8, 16, 4))},
         expect=from_products_wanted,
         atol=1e-4,
         interpretable=False,

@@ -35,6 +35,15 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize("core", chosen, scope="session")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_configuration():
+    """Kernels that are tuned run with all configurations, in every run of the suite."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("VERTEBRA_TUNING", "0")
+        environment.setenv("VERTEBRA_TUNING_KEEP", "1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def reasons():
     """Core -> why nothing here can run it, or None where something can."""

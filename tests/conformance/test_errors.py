@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-from vertebra.core import select
+from vertebra.core import hooks, select
 from vertebra.core.cli import main
 from vertebra.core.errors import CompileError, ConfigError, LaunchError
 
@@ -168,3 +168,58 @@ def test_a_file_that_is_no_mlir_is_reported_by_line(tmp_path, capsys, text, part
 def test_a_missing_file_is_reported(capsys):
     assert main(["opt", "/nowhere/kernel.mlir", "--core", "host"]) == 2
     assert "/nowhere/kernel.mlir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["x", "out"])
+def test_a_misaligned_buffer_is_refused(core, use_core, wrong):
+    """Kernel, argument, address and type; the same numbers from an aligned one."""
+    use_core(core)
+    arrays = {name: np.zeros(4 * 16 + 16, np.uint8) for name in ("x", "out")}
+    starts = {name: -array.__array_interface__["data"][0] % 16 for name, array in arrays.items()}
+
+    def launch(by: int) -> np.ndarray:
+        views = {}
+        for name, array in arrays.items():
+            start = starts[name] + by * (name == wrong)
+            views[name] = array[start : start + 64].view(np.float32)
+        views["x"][:] = 1.5
+        double[(1,)](views["x"], views["out"], 16, BLOCK=16)
+        return views["out"]
+
+    np.testing.assert_array_equal(launch(0), 3)
+    np.testing.assert_array_equal(launch(4), 3)
+    for by in (1, 2, 3):
+        with pytest.raises(LaunchError) as raised:
+            launch(by)
+        assert f"argument {wrong} of kernel double is misaligned: 0x" in raised.value.message
+        assert f"{by} bytes past a multiple of 4, the size of an element of fp32" in raised.value.message
+        assert "a multiple of 4 bytes" in raised.value.fix
+
+
+@triton.jit
+def matrices(a, b, out, N: tl.constexpr, ROWS: tl.constexpr):
+    rows, columns = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, N)
+    x = tl.load(a + rows[:, None] * N + columns[None, :])
+    y = tl.load(b + columns[:, None] * N + columns[None, :])
+    tl.store(out + rows[:, None] * N + columns[None, :], tl.dot(x, y, out_dtype=tl.int32))
+
+
+def test_a_result_over_an_engines_operand_is_refused(core, use_core):
+    """Of several programs on a matrix engine; elsewhere, and of one program, it has the meaning of memory."""
+    use_core(core)
+    memory, b = np.ones(5 * 64 * 64, np.int8), np.ones((64, 64), np.int8)
+    a, apart = memory[:4096], np.zeros(4096, np.int32)
+    engine = any(
+        row.plain and row.takes("i8", "i8", "i32") for row in hooks.matrix_tiles(hooks.cores()[core])
+    )
+    matrices[(4,)](a, b, apart, N=64, ROWS=16)
+    np.testing.assert_array_equal(apart, 64)
+    over = memory[4032 : 4032 + 4 * 4096].view(np.int32)
+    if engine:
+        with pytest.raises(LaunchError) as raised:
+            matrices[(4,)](a, b, over, N=64, ROWS=16)
+        assert "kernel matrices on grid (4, 1, 1) stores through argument out (i32" in raised.value.message
+        assert "overlaps argument a (i8" in raised.value.message
+        np.testing.assert_array_equal(memory, 1)
+    matrices[(1,)](a, b, over, N=64, ROWS=64)
+    np.testing.assert_array_equal(over, 64)

@@ -10,7 +10,9 @@ import triton.language as tl
 import triton.language.extra.smt as smt
 from triton.language.extra import tle
 
+from vertebra.core import hooks
 from vertebra.core.errors import CompileError, LaunchError
+from vertebra.core.tiles import whole_tile
 
 
 @triton.jit
@@ -160,3 +162,70 @@ def test_integers_have_no_infinity(use_core, padding):
         triton.CompilationError, match=f"padding_option is '{padding}' and the elements are int32"
     ):
         whole_numbers[(1,)](np.zeros(128, np.int32), CASE=padding)
+
+
+@triton.jit
+def packed_product(x, w, out, SIZE: tl.constexpr, TILE: tl.constexpr):
+    a = smt.view(tl.load(matrix(x, SIZE, SIZE)), (0, 0), (SIZE, SIZE), (TILE[0], TILE[2]))
+    b = smt.view(tl.load(matrix(w, SIZE, SIZE)), (0, 0), (SIZE, SIZE), (TILE[2], TILE[1]))
+    c = smt.dot(a, b)  # here
+    tl.store(matrix(out, SIZE, SIZE), smt.view(c, (0, 0), (SIZE, SIZE), (1, 1)))
+
+
+@pytest.mark.parametrize("tile", [(2, 64, 64), (64, 2, 64), (64, 64, 2), (2, 2, 2)])
+def test_tiles_that_a_cores_instructions_cannot_express(core, use_core, tile):
+    """An error that names legal ones, which then run; where no instruction takes the types, any tile runs."""
+    use_core(core)
+    rng = np.random.default_rng(sum(tile))
+    x, w = rng.integers(-128, 128, (2, 64, 64), np.int8)
+    legal = whole_tile(hooks.cores()[core], "i8", "i8", "i32", tile)
+    if legal != tile:
+        with pytest.raises(CompileError) as raised:
+            packed_product[(1,)](x, w, np.zeros((64, 64), np.int32), SIZE=64, TILE=tile)
+        error, shown = raised.value, "x".join(map(str, tile))
+        assert error.kernel == "packed_product" and error.place.filename == __file__
+        assert "# here" in linecache.getline(__file__, error.place.line)
+        assert f"tile {shown} (MxNxK) of i8 x i8 -> i32" in error.message and core in error.message
+        assert f"here {'x'.join(map(str, legal))}" in error.fix
+    out = np.zeros((64, 64), np.int32)
+    packed_product[(1,)](x, w, out, SIZE=64, TILE=legal)
+    np.testing.assert_array_equal(out, x.astype(np.int32) @ w.astype(np.int32))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_types_that_no_core_multiplies(core, use_core, dtype):
+    """The error names types that are multiplied, and the rows of the core's table."""
+    use_core(core)
+    with pytest.raises(triton.CompilationError) as raised:
+        packed_product[(1,)](
+            np.zeros((16, 16), dtype),
+            np.zeros((16, 16), dtype),
+            np.zeros(256, np.int32),
+            SIZE=16,
+            TILE=(8, 8, 8),
+        )
+    told = str(raised.value)
+    name = np.dtype(dtype).name
+    assert f"error in kernel packed_product: smt.dot: a is of {name} and b of {name}" in told
+    assert "integers of 32 bits or fewer" in told
+    rows = [row for row in hooks.matrix_tiles(hooks.cores()[core]) if row.plain]
+    assert all(f"{row.a} x {row.b} -> {row.acc}, tiles of {row.m}x{row.n}x{row.k}" in told for row in rows)
+
+
+@triton.jit
+def whole_product(x, w, out, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):
+    """Matrices of a single tile each."""
+    a = smt.view(tl.load(matrix(x, M, K)), (0, 0), (M, K), (M, K))
+    b = smt.view(tl.load(matrix(w, K, N)), (0, 0), (K, N), (K, N))
+    tl.store(matrix(out, M, N), smt.view(smt.dot(a, b), (0, 0), (M, N), (1, 1)))
+
+
+@pytest.mark.parametrize("size", [(1, 2, 2), (1, 64, 128), (2, 32, 64), (64, 1, 16), (16, 16, 2)])
+def test_a_matrix_smaller_than_an_instruction_is_one_tile(core, use_core, size):
+    use_core(core)
+    m, n, k = size
+    rng = np.random.default_rng(m + n + k)
+    x, w = rng.integers(-128, 128, (m, k), np.int8), rng.integers(-128, 128, (k, n), np.int8)
+    out = np.zeros((m, n), np.int32)
+    whole_product[(1,)](x, w, out, M=m, N=n, K=k)
+    np.testing.assert_array_equal(out, x.astype(np.int32) @ w.astype(np.int32))

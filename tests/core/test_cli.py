@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -64,24 +63,16 @@ def run(capsys, *argv):
     return code, shown.out, shown.err
 
 
-def test_help_is_quick_and_lists_every_command():
-    began = time.perf_counter()
-    shown = subprocess.run(
-        [sys.executable, "-c", "import sys, vertebra.core.cli as c; c.main(['--help'])"],
-        capture_output=True,
-        text=True,
-        timeout=60,
+def test_help_lists_every_command_and_imports_nothing_slow():
+    code = (
+        "import atexit, sys, vertebra.core.cli as c\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))\n"
+        "c.main(['--help'])"
     )
-    seconds = time.perf_counter() - began
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     for name in ("compile", "opt", "cores", "plugins", "passes", "roofline", "tiles"):
         assert f"\n    {name} " in shown.stdout
-    assert seconds < 1.5  # 0.1 on an idle machine; with Triton or MLIR imported it would not be
-
-
-def test_help_imports_nothing_slow():
-    code = "import sys, vertebra.core.cli as c; c.parser(); print(*sorted(sys.modules))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    loaded = set(shown.stdout.split())
+    loaded = set(shown.stderr.split())
     assert "vertebra.core.commands.opt" in loaded
     slow = {"llvmlite", "mlir", "numpy", "rich", "torch", "torch_mlir", "triton", "vertebra.core.mlir"}
     assert not loaded & (slow | {"vertebra.core.runtime", "vertebra.lowering.cpu"})
@@ -128,11 +119,12 @@ def test_compile_writes_to_a_file(capsys, kernel_file, tmp_path):
     "change, parts",
     [
         (dict(kernel="{file}"), ("names no kernel", "{file}:KERNEL")),
-        (dict(kernel="/no/such.py:add"), ("/no/such.py: no such file",)),
+        (dict(kernel="/no/such.py:add"), ("/no/such.py: No such file or directory",)),
+        (dict(kernel="/tmp:add"), ("/tmp: Is a directory",)),
         (dict(kernel="{file}:ad"), ("no kernel 'ad'", "did you mean add?", "add, wrong, calls")),
         (dict(kernel="{file}:plain"), ("plain", "is a function, not a Triton kernel", "@triton.jit")),
         (dict(core="hast"), ("no core 'hast'", "did you mean host?")),
-        (dict(emit="ttri"), ("no stage 'ttri'", "ttir, linalg")),
+        (dict(emit="ttri"), ("no stage 'ttri'", "ttir, linalg, vector, llir, asm, obj, so, archive")),
         (dict(emit="so"), ("machine code", "-o FILE")),
         (dict(signature="*fp32,*fp33,*fp32,i32"), ("'*fp33' is not a type", "fp32")),
         (dict(signature="*fp32,*fp32"), ("no type for out, n", "(x, y, out, n, BLOCK: constexpr)")),

@@ -5,7 +5,14 @@ import pytest
 
 from vertebra.core import cli, hooks
 from vertebra.core.errors import ConfigError
-from vertebra.core.tiles import MatrixTile, check_tile, grid_registers, largest_grid
+from vertebra.core.tiles import (
+    MatrixTile,
+    check_tile,
+    grid_registers,
+    largest_grid,
+    tile_fault,
+    whole_tile,
+)
 
 TILE = MatrixTile("x", "i8", "i8", "i32", 4, 8, 16, 1, 2, 2, grid=(3, 2))
 
@@ -96,13 +103,70 @@ def test_legal_tiles(core, types, tile):
             "spacemit-a60",
             ("i8", "i8", "i32"),
             (4, 6, 8),
-            "tile 4x6x8 .*\nfix: use multiples of 4x4x8 .smt",
+            "tile 4x6x8 .* spacemit-a60: N = 6 is no multiple of 4\nfix: use multiples of 4x4x8 "
+            ".smt.vmadot.i8., here 4x8x8; or tl.dot",
         ),
-        ("spacemit-a60", ("f16", "f16", "f32"), (8, 8, 8), "for f16 x f16 -> f32\nfix: .*i8 x i8 -> i32"),
-        ("spacemit-a100", ("f16", "f16", "f32"), (8, 8, 4), "fix: use multiples of 8x8x8 .smt.vfwmadot"),
+        (
+            "spacemit-a60",
+            ("f16", "f16", "f32"),
+            (8, 8, 8),
+            "for f16 x f16 -> f32\nfix: .*i8 x i8 -> i32, tiles of 4x4x8",
+        ),
+        (
+            "spacemit-a100",
+            ("f16", "f16", "f32"),
+            (8, 8, 4),
+            "fix: use multiples of 8x8x8 .smt.vfwmadot., here 8x8x8;",
+        ),
         ("spacemit-x60", ("i8", "i8", "i32"), (4, 4, 8), "no instruction .*\nfix: its products are cut for"),
     ],
 )
 def test_illegal_tiles_name_the_rows_that_would_do(core, types, tile, message):
     with pytest.raises(ConfigError, match=message):
         check_tile(hooks.cores()[core], *types, tile)
+
+
+def test_types_of_one_mode_go_together():
+    either = attrs.evolve(TILE, a="f16|bf16", b="f16|bf16", acc="f32")
+    assert either.takes("f16", "f16", "f32") and either.takes("bf16", "bf16", "f32")
+    assert not either.takes("f16", "bf16", "f32") and not either.takes("f16|bf16", "f16|bf16", "f32")
+
+
+def test_an_engine_that_reads_by_strides_takes_any_tile():
+    assert attrs.evolve(TILE, strided=True).legal(1, 3, 5)
+    assert not attrs.evolve(TILE, strided=True).legal(0, 3, 5)
+
+
+A60 = ("spacemit-a60", "i8", "i8", "i32")
+
+
+@pytest.mark.parametrize(
+    "tile, counts, legal",
+    [
+        ((1, 16, 8), (1, 4, 4), True),  # a row: one tile along M
+        ((1, 16, 8), (2, 4, 4), False),
+        ((12, 2, 8), (4, 1, 4), True),
+        ((12, 2, 8), (4, 3, 4), False),
+        ((4, 4, 4), (4, 4, 1), True),
+        ((4, 4, 4), (4, 4, 2), False),
+        ((6, 4, 8), (1, 1, 1), False),  # more than one instruction, and no whole number of them
+        ((8, 12, 16), (5, 5, 5), True),
+    ],
+)
+def test_a_single_tile_may_be_smaller_than_an_instruction(tile, counts, legal):
+    core, *types = A60
+    assert (tile_fault(hooks.cores()[core], *types, tile, counts) is None) == legal
+
+
+@pytest.mark.parametrize(
+    "core, types, tile, expected",
+    [
+        ("spacemit-a60", ("i8", "i8", "i32"), (1, 5, 17), (4, 8, 24)),
+        ("spacemit-a100", ("i8", "i8", "i32"), (4, 4, 8), (8, 8, 16)),
+        ("spacemit-a100", ("f32", "f32", "f32"), (1, 5, 17), (1, 5, 17)),
+        ("spacemit-x60", ("i8", "i8", "i32"), (1, 5, 17), (1, 5, 17)),
+        ("ame-generic", ("i8", "i8", "i32"), (1, 5, 17), (1, 5, 17)),
+    ],
+)
+def test_whole_tiles(core, types, tile, expected):
+    assert whole_tile(hooks.cores()[core], *types, tile) == expected

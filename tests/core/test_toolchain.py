@@ -79,6 +79,20 @@ def test_build_says_where_it_cannot_write(tmp_path, monkeypatch):
         toolchain.build("a", [source], "obj")
 
 
+def test_the_compiler_does_not_wait_for_a_folder_that_it_cannot_write(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.delenv("ZIG_GLOBAL_CACHE_DIR", raising=False)
+    with pytest.raises(ToolError, match=r"cannot write to .*file/zig: .*\nfix: set VERTEBRA_CACHE_DIR"):
+        toolchain.compile_source("int x;")
+    read_only = tmp_path / "read_only"
+    read_only.mkdir()
+    monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(read_only))
+    monkeypatch.setattr(toolchain.os, "access", lambda path, mode: False)  # as of a file system that is
+    with pytest.raises(ToolError, match=r"cannot write to .*zig: Permission denied"):
+        toolchain.compile_source("int x;")
+
+
 def test_keep_writes_a_text_once(tmp_path, monkeypatch):
     monkeypatch.setenv("VERTEBRA_CACHE_DIR", str(tmp_path))
     one, other = toolchain.keep("a.h", "1\n"), toolchain.keep("a.h", "2\n")

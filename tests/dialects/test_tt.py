@@ -20,6 +20,13 @@ def context():
     return context
 
 
+def test_the_module_has_every_operation(context):
+    found = {
+        name for name, kind in vars(tt).items() if name.endswith("Op") and hasattr(kind, "OPERATION_NAME")
+    }
+    assert {op.__name__ for op in Tt.operations} == found
+
+
 def normal(text: str) -> list[str]:
     """Lines without what may differ: names of values and numbers of location aliases; aliases sorted."""
     text = re.sub(r"#loc\d+", "#loc", re.sub(r"%[\w.-]+", "%", text))

@@ -141,3 +141,28 @@ def test_extremes_of_narrow_values_call_no_library(op, wide, lanes, core):
     z = np.zeros_like(x)
     runtime_for(chosen).load(binary).launch((1, 1, 1), (x, y, z))
     np.testing.assert_array_equal(z, EXTREMES[op](x, y))
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("name", ["f16", "bf16"])
+def test_every_operation_is_rounded(core, name):
+    """x * y - z, where x * y has more digits than the type: no excess precision, no fused multiply-add."""
+    text = f"""func.func @k(%x: memref<?x{name}>, %out: memref<?x{name}>, {GRID}) attributes {{vertebra.kernel}} {{
+      %zero = arith.constant 0 : index
+      %step = arith.constant 16 : index
+      %end = arith.constant 1024 : index
+      scf.for %i = %zero to %end step %step {{
+        %v = vector.load %x[%i] : memref<?x{name}>, vector<16x{name}>
+        %p = arith.mulf %v, %v : vector<16x{name}>
+        %s = arith.subf %p, %v : vector<16x{name}>
+        vector.store %s, %out[%i] : memref<?x{name}>, vector<16x{name}>
+      }}
+      return }}"""
+    x = torch.linspace(-4, 4, 1024, dtype=torch.float64).to(TORCH[name])
+    out = torch.zeros_like(x)
+    chosen = CORES[core]()
+    binary = compile(text, chosen, name="k", signature=(SIGNATURE[name],) * 2, start="vector")
+    runtime_for(chosen).load(binary).launch((1, 1, 1), (x, out))
+    want = (x.float() * x.float()).to(x.dtype)
+    want = (want.float() - x.float()).to(x.dtype)
+    assert torch.equal(out, want)

@@ -39,7 +39,7 @@ def test_sums_are_seen_as_a_factor_by_a_transposition():
 def test_what_is_spread_reaches_from_its_dimensions_to_the_elements_of_a_tile():
     order = Order.of(panels.sums((8, 4), (2, 3), (5, 7)))
     assert (order.dims(0), order.dims(1)) == ([0, 2, 4], [1, 3, 4])
-    assert (order.spread_dims(0), order.spread_dims(1)) == ([0, 2, 3, 4], [1, 3, 4])
+    assert (order.spread_dims(0, 64), order.spread_dims(1, 64)) == ([0, 2, 3, 4], [1, 3, 4])
 
 
 FUNCTION = """func.func @f(%x: {x}, %y: {x}, %row: {row}, %column: {column}) -> {x} {{
@@ -74,7 +74,7 @@ def computed(layout, shape, inputs, reduced: bool):
         (func,) = module.body.operations
         block = func.regions[0].blocks[0]
         *_, top, end = block.operations
-        tiles = Tiles(Order.of(layout))
+        tiles = Tiles(Order.of(layout), 64)
         with ir.InsertionPoint(next(iter(block.operations))):
             flat = into_layout(block.arguments[0], layout)
             tiles.remember(block.arguments[0], reshape(flat, out))

@@ -101,6 +101,14 @@ def test_stores_without_bounds(turns):
     check(text, turns, M, N, lambda sums: sums)
 
 
+def test_the_constant_at_which_sums_begin_is_computed_with_too():
+    """Where a loop begins it has to be in memory, behind it a register will do: max(sums, 0)."""
+    after = f"%y = arith.maximumf %s, %init : tensor<{M}x{N}xf32>\n"
+    text = kernel(after=after)
+    assert into_place(text)
+    check(text, 3, M, N, lambda sums: np.maximum(sums, 0))
+
+
 def test_an_expression_on_the_way():
     """What becomes of the sums is computed in registers: max(0, -2 * sums) in half precision."""
     wide, short = f"tensor<{M}x{N}xf32>", f"tensor<{M}x{N}xf16>"

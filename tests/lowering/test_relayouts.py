@@ -86,3 +86,34 @@ def test_pack_and_unpack_are_numpy_s_for_odd_sizes(seed):
     np.testing.assert_array_equal(matrix, wide)
     by_hand = wide.reshape(counts[0], tile[0], counts[1], tile[1]).transpose(0, 2, 1, 3)
     np.testing.assert_array_equal(tiles, by_hand)
+
+
+@pytest.mark.parametrize(
+    "tile, other, turns", [((4, 6), (8, 3), 1), ((4, 6), (6, 4), 2), ((4, 6), (4, 6), 0)]
+)
+def test_a_repack_goes_straight_from_tiles_to_tiles(tile, other, turns):
+    """By one transposition where the tiles nest, without the matrix in between."""
+    shape, names = (24, 24), []
+    counts, after = ([s // t for s, t in zip(shape, way, strict=True)] for way in (tile, other))
+    packed, again = (
+        f"tensor<{'x'.join(map(str, (*c, *t)))}xi32>" for c, t in ((counts, tile), (after, other))
+    )
+    text = f"""func.func @f(%x: {packed}) -> {again} {{
+      %e = tensor.empty() : {again}
+      %d = tensor.empty() : tensor<24x24xi32>
+      %u = linalg.unpack %x inner_dims_pos = [0, 1] inner_tiles = {list(tile)}
+        into %d : {packed} -> tensor<24x24xi32>
+      %p = linalg.pack %u inner_dims_pos = [0, 1] inner_tiles = {list(other)}
+        into %e : tensor<24x24xi32> -> {again}
+      return %p : {again}
+    }}"""
+    x = np.arange(24 * 24, dtype=np.int32).reshape(*counts, *tile)
+    with context(), ir.Location.unknown(context()):
+        module = assembly.parse(text, context(), name="-")
+        packs_to_matrices(module)
+        module.operation.walk(lambda op: names.append(op.name) or ir.WalkResult.ADVANCE)
+        (tiles,) = evaluate(module, "f", x, out=[((*after, *other), np.int32)])
+    matrix = x.transpose(0, 2, 1, 3).reshape(shape)
+    by_hand = matrix.reshape(after[0], other[0], after[1], other[1]).transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(tiles, by_hand)
+    assert names.count("linalg.transpose") == turns

@@ -254,3 +254,19 @@ def test_kernels_are_served(loader, threads, monkeypatch, capsys):
     expected = [f"pid ({p}, 0, 0) idx (11, 1, {p:2}) v: 0x00ab" for p in (0, 1) if ran[p]]
     assert sorted(capsys.readouterr().out.splitlines()) == expected
     assert threads == "4" or ran.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "state, said",
+    [(1, "one of two"), (2 | 16 << 8, "found 16, not 8"), (2 | -1 << 8, "found -1, not 8"), (3, "the last")],
+)
+def test_a_kernel_that_fails_with_one_of_several_texts(state, said):
+    text = r"one of two\0" r"found {}, not 8\0" r"the last"
+    source = f"""{HEAD}
+    void vertebra_fail_as(const char *texts, int64_t state, int32_t x, int32_t y, int32_t z);
+    void kernel{PARAMETERS} {{ vertebra_fail_as("{text}", (int64_t)a[0], (int32_t)begin, 0, 0); }}
+    """
+    obj = toolchain.compile_source(source, triple=HOST.triple, flags=["-fPIC"])
+    kernel = RUNTIME.load(Binary("kernel", obj, 0, ("i64",), HOST))
+    with pytest.raises(LaunchError, match=rf"program \(0, 0, 0\): {said}$"):
+        kernel.launch((1, 1, 1), (state,))

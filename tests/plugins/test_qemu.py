@@ -13,7 +13,6 @@ from vertebra.core.errors import ConfigError, LaunchError, ToolError
 from vertebra.core.runtime import Binary, Emulator
 from vertebra.core.target import Core, VectorUnit
 from vertebra.plugins.qemu import process
-from vertebra.plugins.qemu.counting import count_instructions
 from vertebra.plugins.qemu.runtime import QemuRuntime, cpu_option
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-riscv64") is None, reason="qemu-riscv64 is not installed")
@@ -295,7 +294,7 @@ def test_instructions_are_counted_by_class(runtime):
     kernel = runtime.load(Binary("kernel", obj, 0, ("*i32",), CORE))
     data = np.zeros(4, np.int32)
     for programs in (1, 100):
-        counts = count_instructions(kernel, (programs, 1, 1), (data,))
+        counts = kernel.count((programs, 1, 1), (data,))
         assert counts == {
             "all": 9 * programs + 3,
             "vector_load": 2 * programs,
@@ -305,6 +304,22 @@ def test_instructions_are_counted_by_class(runtime):
             "custom1": 0,
         }
     assert data.tolist() == [101] * 4
+
+
+def test_launches_are_counted_for_all_who_ask(runtime):
+    obj = toolchain.compile_source(COUNTED, triple=CORE.triple, flags=["-mcpu=generic_rv64+v"], language="s")
+    kernel = runtime.load(Binary("kernel", obj, 0, ("*i32",), CORE))
+    data, mine = np.zeros(4, np.int32), []
+    with runtime.counting(mine):
+        kernel.launch((1, 1, 1), (data,))
+        with runtime.counting() as inner:
+            kernel.launch((2, 1, 1), (data,))
+        assert list(kernel.counted.values()) == [21]
+        kernel.launch((3, 1, 1), (data,))
+    assert not runtime.is_counting
+    kernel.launch((4, 1, 1), (data,))
+    assert kernel.counted is None and data.tolist() == [10] * 4
+    assert [count["all"] for count in mine] == [12, 21, 30] and [count["all"] for count in inner] == [21]
 
 
 SWAP = """

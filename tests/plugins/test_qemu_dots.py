@@ -11,7 +11,6 @@ from vertebra.core.matrix import BITS, FLOATS, INTEGERS, dot
 from vertebra.core.target import Core, VectorUnit
 from vertebra.core.vector_state import VectorState
 from vertebra.kit import machine
-from vertebra.plugins.qemu.counting import count_emulated
 from vertebra.plugins.qemu.runtime import RUNTIME
 
 GROUPS = {1: "ddddd", 2: "dddd0", 4: "ddd00", 8: "dd000"}
@@ -128,7 +127,7 @@ def test_words_are_counted():
     step = machine.Step(EIGHT_BITS.encode(vd=4, vs1=1, vs2=2), VectorState.zeros(512))
     kernel = machine.assemble(core_of(512), step.text() * 3)
     before, after = (np.zeros((3, 32, 64), np.uint8) for _ in range(2))
-    assert count_emulated(kernel, (1, 1, 1), (before, after)) == {EIGHT_BITS.name: 3}
+    assert kernel.count_emulated((1, 1, 1), (before, after)) == {EIGHT_BITS.name: 3}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from vertebra.core import toolchain
 from vertebra.core.runtime import Binary
 from vertebra.core.target import Core, VectorUnit
 from vertebra.plugins.qemu import rtz
-from vertebra.plugins.qemu.counting import count_instructions
 from vertebra.plugins.qemu.runtime import QemuRuntime
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-riscv64") is None, reason="qemu-riscv64 is not installed")
@@ -251,5 +250,5 @@ def test_only_conversions_are_replaced():
 def test_a_replaced_instruction_counts_once(runtime):
     text = ".globl kernel\nkernel:\n vsetivli zero, 4, e32, m1, ta, ma\n vfcvt.rtz.x.f.v v8, v16\n ret\n"
     obj = toolchain.compile_source(text, triple=CORE.triple, flags=["-mcpu=generic_rv64+f+d+v"], language="s")
-    counts = count_instructions(runtime.load(Binary("kernel", obj, 0, (), CORE)), (1, 1, 1), ())
+    counts = runtime.load(Binary("kernel", obj, 0, (), CORE)).count((1, 1, 1), ())
     assert (counts["all"], counts["vector_arithmetic"], counts["vector_set"]) == (3, 1, 1)

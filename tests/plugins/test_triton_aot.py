@@ -1,4 +1,4 @@
-"""Kernels compiled ahead of time, and called from C."""
+"""Single kernels compiled ahead of time, and called from C without a runtime."""
 
 import subprocess
 
@@ -53,24 +53,21 @@ def cores():
 @pytest.mark.parametrize("core", cores())
 def test_a_c_program_calls_the_kernel(core, tmp_path):
     compiled = select.find_core(core)
-    kind = "so" if core == "host" else "obj"
     artifact = aot.compile_function(
-        scale_rows, signature=SIGNATURE, constexpr="BLOCK=16", core=compiled, emit=kind
+        scale_rows, signature=SIGNATURE, constexpr="BLOCK=16", core=compiled, emit="obj"
     )
     (tmp_path / "libscale.h").write_text(artifact.header)
     (tmp_path / "main.c").write_text(MAIN)
-    library, program = tmp_path / "libscale.so", tmp_path / "main"
-    library.write_bytes(artifact.data)
-    arguments = [str(tmp_path / "main.c"), str(library), "-o", str(program), "-Wall", "-Werror"]
+    obj, program = tmp_path / "scale.o", tmp_path / "main"
+    obj.write_bytes(artifact.data)
+    arguments = [str(tmp_path / "main.c"), str(obj), "-o", str(program), "-Wall", "-Werror"]
     if core == "host":
-        toolchain.run_compiler(["-target", toolchain.host_triple(), *arguments, f"-Wl,-rpath,{tmp_path}"])
+        toolchain.run_compiler(["-target", toolchain.host_triple(), *arguments])
         command = [str(program)]
     else:
         qemu = pytest.importorskip("vertebra.plugins.qemu.runtime")
         if reason := qemu.QemuRuntime().supports(compiled):
             pytest.skip(reason)
-        library.rename(tmp_path / "scale.o")
-        arguments[1] = str(tmp_path / "scale.o")
         toolchain.run_compiler(["-target", "riscv64-linux-musl", "-static", *arguments])
         command = ["qemu-riscv64", "-cpu", qemu.cpu_option(compiled), str(program)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
@@ -108,8 +105,9 @@ def test_every_text_stage(tmp_path):
         assert artifact.header is None
 
 
-def test_the_command_writes_the_header(tmp_path, capsys):
-    out = tmp_path / "libscale.so"
+@pytest.mark.parametrize("emit, name", [("so", "libscale.so"), ("archive", "libscale.a"), ("obj", "scale.o")])
+def test_the_command_writes_the_header(tmp_path, emit, name):
+    out = tmp_path / name
     argv = [
         "compile",
         f"{__file__}:scale_rows",
@@ -120,8 +118,8 @@ def test_the_command_writes_the_header(tmp_path, capsys):
         "--constexpr",
         "BLOCK=16",
     ]
-    assert cli.main([*argv, "--emit", "so", "-o", str(out)]) == 0
-    assert out.read_bytes().startswith(b"\x7fELF")
+    assert cli.main([*argv, "--emit", emit, "-o", str(out)]) == 0
+    assert out.read_bytes().startswith(b"!<arch>" if emit == "archive" else b"\x7fELF")
     assert "float *x;" in out.with_suffix(".h").read_text()
 
 
@@ -147,3 +145,31 @@ def test_errors_of_the_python_interface(tmp_path):
     with pytest.raises(CompileError) as caught:
         aot.compile_file(str(path), "bad", signature="*fp32", core="host", emit="ttir")
     assert caught.value.place == (str(path), 7, 5)
+
+
+WRONG = """\
+import triton
+import triton.language as tl
+import triton.language.extra.smt as smt
+
+
+@triton.jit
+def tiled(x, SIZE: tl.constexpr):
+    block = tl.make_block_ptr(x, (64, 64), (64, 1), (0, 0), (64, 64), (1, 0))
+    tile(tl.load(block), SIZE)
+
+
+@triton.jit
+def tile(a, SIZE: tl.constexpr):
+    smt.view(a, (0, 0), (SIZE, 64), (8, 24))
+"""
+
+
+def test_an_error_that_says_where_it_is_says_so_once(tmp_path):
+    path = tmp_path / "wrong.py"
+    path.write_text(WRONG)
+    with pytest.raises(CompileError) as caught:
+        aot.compile_file(str(path), "tiled", signature="*fp32", constexpr="SIZE=32", core="host", emit="ttir")
+    told = str(caught.value)
+    assert told.startswith(f"{path}:14:5: error in kernel tiled: smt.view: ") and told.count("error in") == 1
+    assert "\n    smt.view(a, (0, 0), (SIZE, 64), (8, 24))\n    ^" in told

@@ -3,9 +3,8 @@
 import html.parser
 import inspect
 import json
+import os
 import re
-import shutil
-import subprocess
 
 import pytest
 import triton
@@ -106,66 +105,135 @@ def test_the_page_stands_alone_and_holds_the_data(report):
     assert json.loads(data) == json.loads(json.dumps(data_of(report)))
 
 
-PROBE = """
-<script>
-addEventListener("error", (event) => document.body.setAttribute("data-error", event.message));
-</script>
-"""
-CHECK = """
-<script>
-const out = {};
-try {
-  out.tabs = [...document.querySelectorAll("#tabs button")].map((tab) => tab.textContent);
-  document.querySelectorAll("#stages button[aria-pressed=false]").forEach((button) => button.click());
-  out.rows = Object.fromEntries([...panes].map(([name, pane]) => [name, pane.rows.length]));
-  panes.get("source").rows[LINE - 1].click();
-  const marked = (pane) => pane.rows.filter((row) => row.classList.contains("on"));
-  out.on = Object.fromEntries(
-    [...panes].map(([name, pane]) => [name, marked(pane).map((row) => row.textContent)]));
-  out.status = byId("status").textContent;
-  for (const tab of document.querySelectorAll("#tabs button")) tab.click();
-  const sections = [...document.querySelectorAll("main > section")];
-  out.sections = Object.fromEntries(sections.map((section) => [section.id, section.textContent.length]));
-  document.querySelector("tr.more").click();
-  out.changes = document.querySelectorAll("#passes .new").length;
-  const back = () => getComputedStyle(document.body).backgroundColor;
-  const before = back();
-  byId("theme").click();
-  out.themes = [before, back()];
-} catch (error) { out.error = String(error); }
-document.body.setAttribute("data-check", JSON.stringify(out));
-</script>
-"""
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    from . import browser  # the commands below run this file as one of no package
+
+    if browser.PROGRAM is None:  # tests/run.sh sees to it
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium: apt-get install chromium")
+    running = browser.Browser(tmp_path_factory.mktemp("browser"))
+    yield running
+    running.close()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium: `apt install chromium`")
-def test_the_page_works_in_a_browser(report, tmp_path):
-    page = render(report).replace("<header>", PROBE + "<header>", 1)
-    check = CHECK.replace("LINE", str(line_of("v / length")))
-    (tmp_path / "page.html").write_text(page.replace("</body>", check + "</body>"))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-    done = subprocess.run(
-        [BROWSER, *options, "--dump-dom", f"file://{tmp_path}/page.html"],
-        capture_output=True,
-        text=True,
-        timeout=120,
+@pytest.fixture
+def page(report, chromium, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(render(report))
+    shown = chromium.open(file.as_uri())
+    shown.show(1400, 900, "light")
+    yield shown
+    assert shown.errors == []
+    assert shown.requests == [file.as_uri()]
+
+
+MARKED = """Object.fromEntries([...panes].map(([name, pane]) =>
+    [name, (pane.rows || []).filter(row => row.classList.contains("on"))
+      .map(row => Number(row.dataset.index) + 1)]))"""
+
+
+@pytest.mark.parametrize("report", CORES[-1:], indirect=True)
+def test_a_click_shows_a_line_at_every_stage_and_from_there_where_it_comes_from(page, report):
+    stages = {s["name"]: s["lines"] for s in data_of(report)["stages"]}
+    for name in STAGES:
+        if page.run(f"panes.get('{name}').node.hidden"):
+            page.click(f"panes.get('{name}').button")
+    rows = page.run("Object.fromEntries([...panes].map(([name, pane]) => [name, pane.rows.length]))")
+    assert rows == {"source": len(report.source)} | {name: len(lines) for name, lines in stages.items()}
+    line = line_of("v / length")
+    page.click(f"panes.get('source').rows[{line - 1}]")
+    marked = page.run(MARKED)
+    assert marked["source"] == [line]
+    for name, lines in stages.items():
+        expected = [number for number, (_, source, _) in enumerate(lines, 1) if line in source]
+        assert marked[name] == expected and expected, name
+    visible = """(row => { const r = row.getBoundingClientRect();
+        const [x, y] = [r.x + 30, r.y + r.height / 2];
+        return row.contains(document.elementFromPoint(x, y)) })"""
+    for name in STAGES:  # each pane has moved there
+        assert page.run(f"{visible}(panes.get('{name}').rows[{marked[name][0] - 1}])"), name
+    assert f"line {line} of the source" in page.run("byId('status').textContent")
+    page.click(f"panes.get('asm').rows[{marked['asm'][0] - 1}]")
+    back = page.run(MARKED)
+    assert line in back["source"] and marked["asm"][0] in back["asm"]
+    assert page.run("document.querySelectorAll('.pin').length") == 1
+    assert f"asm {marked['asm'][0]}" in page.run("byId('status').textContent")
+
+
+@pytest.mark.parametrize("report", CORES[-1:], indirect=True)
+def test_every_tab_has_its_contents(page, report):
+    tabs = page.run("[...document.querySelectorAll('#tabs button')].map(tab => tab.id.slice(4))")
+    assert tabs == ["code", "passes", "hot", "layouts", "plugins"]
+    for name in tabs:
+        page.click(f"byId('tab-{name}')")
+        shown = page.run(
+            "[...document.querySelectorAll('main > section')].filter(s => !s.hidden).map(s => s.id)"
+        )
+        assert shown == [name]
+        assert page.run(f"byId('{name}').innerText.length") > 40
+    page.click("byId('tab-passes')")
+    page.click("document.querySelector('tr.more')")
+    assert page.run("document.querySelectorAll('#passes tr:not([hidden]) .new').length") > 0
+    page.click("byId('tab-hot')")
+    hot = data_of(report)["hot"]
+    assert page.run("document.querySelector('#hot pre').textContent.trim().split('\\n').length") == (
+        hot["last"] - hot["first"] + 1
     )
-    body = html.unescape(re.search(r'data-check="([^"]*)"', done.stdout)[1])
-    out = json.loads(body)
-    assert "error" not in out and not re.search(r"<body[^>]*data-error", done.stdout), out
-    assert out["tabs"][:2] == ["Stages", "Passes"]
-    data = data_of(report)
-    assert out["rows"] == {"source": len(report.source)} | {
-        s["name"]: len(s["lines"]) for s in data["stages"]
-    }
-    assert all(out["on"][name] for name in ("source", *STAGES))
-    assert len(out["on"]["source"]) == 1 and "v / length" in out["on"]["source"][0]
-    assert any("div" in row for row in out["on"]["asm"])
-    assert f"line {line_of('v / length')} of the source" in out["status"]
-    assert all(out["sections"][name] > 20 for name in ("passes", "hot", "layouts", "plugins"))
-    assert out["changes"] > 0
-    assert out["themes"][0] != out["themes"][1]
+    page.click("document.querySelector('#hot button')")
+    assert hot["first"] + 1 in page.run(MARKED)["asm"]
+
+
+# Least contrast of the text that is seen with what is behind it (WCAG 2.1, 1.4.3), and its place.
+CONTRAST = """(() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (c) => c.slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => { for (let at = node; at; at = at.parentElement) {
+    const c = parts(getComputedStyle(at).backgroundColor); if (c.length < 4 || c[3] > 0) return c; }
+    return [255, 255, 255]; };
+  let least = [99, ""];
+  for (const node of document.querySelectorAll("body *:not(script):not(style)")) {
+    if (![...node.childNodes].some(c => c.nodeType === 3 && c.data.trim())) continue;
+    if (!node.checkVisibility() || node.closest("svg")) continue;
+    const pair = [light(parts(getComputedStyle(node).color)), light(behind(node))];
+    const found = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    if (found < least[0]) least = [found, node.outerHTML.slice(0, 200)];
+  }
+  return least;
+})()"""
+
+
+@pytest.mark.parametrize("report", CORES[-1:], indirect=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_in_both_schemes(page, scheme):
+    page.show(1400, 900, scheme)
+    back = page.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (min(back) > 200) if scheme == "light" else (max(back) < 60)
+    for name in ("code", "passes", "hot", "layouts", "plugins"):
+        page.click(f"byId('tab-{name}')")
+        least, where = page.run(CONTRAST)
+        assert least >= 4.5, where
+    page.click("byId('theme')")
+    other = page.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (max(other) < 60) if scheme == "light" else (min(other) > 200)
+
+
+@pytest.mark.parametrize("report", CORES[-1:], indirect=True)
+@pytest.mark.parametrize("width, height", [(1400, 900), (800, 1000), (400, 800)])
+def test_nothing_is_cut_off_or_squeezed(page, width, height):
+    page.show(width, height, "light")
+    boxes = page.run(
+        "[...document.querySelectorAll('.pane:not([hidden])')].map(p => p.getBoundingClientRect())"
+        ".map(r => [r.left, r.right, r.top, r.bottom])"
+    )
+    assert len(boxes) == 3
+    for left, right, top, bottom in boxes:
+        assert right - left > 200 and bottom - top > 100
+        assert left >= 0 and right <= width and top >= 0 and bottom <= height
+    for name in ("code", "passes", "hot", "layouts", "plugins"):
+        page.click(f"byId('tab-{name}')")
+        assert page.run("document.documentElement.scrollWidth") <= width
 
 
 def test_the_command_writes_the_page(tmp_path, capsys):

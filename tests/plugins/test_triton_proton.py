@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,17 +18,24 @@ import triton.profiler.language as pl
 from triton import knobs
 
 from vertebra.core import hooks, select
-from vertebra.core.errors import ConfigError
+from vertebra.core.errors import ConfigError, LaunchError
 from vertebra.core.profile.session import (
     COUNT,
-    EMULATED_SCOPE_TIME,
     ENTRIES,
     INSTRUCTIONS,
+    SCOPE_EMULATED,
     SCOPE_TIME,
     TIME,
 )
 from vertebra.core.select import set_core
+from vertebra.plugins.triton.compiler import read_binary
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "core" / "profile"))
+import trace_format
+
+from .line_table import section
+
+ALL = ("scoped", "turning")
 CORES = ["host", *[name for name in ("spacemit-x60",) if name in hooks.cores()]]
 
 
@@ -105,7 +116,7 @@ def test_a_trace_holds_every_launch(core):
     run()
     proton.finalize()
     with open("out.chrome_trace") as file:
-        events = [e for e in json.load(file)["traceEvents"] if e["ph"] == "X"]
+        events = trace_format.check(json.load(file))
     kernels = [e for e in events if e["cat"] == "kernel"]
     (scope,) = [e for e in events if e["name"] == "a"]
     assert [k["name"] for k in kernels] == ["doubled", "doubled"]
@@ -150,7 +161,7 @@ def test_when_no_session_is_there_nobody_listens(core):
     after = [list(chain.calls) for chain in (knobs.runtime.launch_enter_hook, knobs.runtime.launch_exit_hook)]
     assert before == after == [[], []]
     assert [len(calls) for calls in during] == [1, 1]
-    assert not any(getattr(runtime, "counting", False) for runtime in hooks.runtimes().values())
+    assert not any(getattr(runtime, "is_counting", False) for runtime in hooks.runtimes().values())
 
 
 @pytest.mark.parametrize("choice", [{"data": "list"}, {"context": "cloud"}])
@@ -171,6 +182,16 @@ def scoped(x, out, n, BLOCK: tl.constexpr):
         pl.exit_scope("turn")
     tl.store(out + i, v, mask=i < n)
     pl.exit_scope("whole")
+
+
+@triton.jit
+def turning(x, out, turns, BLOCK: tl.constexpr):
+    i = tl.arange(0, BLOCK)
+    v = tl.load(x + i)
+    with pl.scope("all"):
+        for _ in range(turns):
+            v = v * 0.5 + 1.0
+            tl.store(out + i, v)
 
 
 @pytest.fixture
@@ -194,13 +215,31 @@ def test_scopes_inside_of_kernels_are_recorded_for_each_program(core, in_triton)
     proton.finalize()
     run_scoped()
     kernel = child(tree("out.hatchet"), "scoped")
-    clock = SCOPE_TIME if core == "host" else EMULATED_SCOPE_TIME
+    clock, other = (SCOPE_TIME, SCOPE_EMULATED) if core == "host" else (SCOPE_EMULATED, SCOPE_TIME)
     assert kernel["metrics"][COUNT] == 2
     whole = child(kernel, "whole")
     load, turn = child(whole, "load"), child(whole, "turn")
     assert [node["metrics"][ENTRIES] for node in (whole, load, turn)] == [8, 8, 24]
     assert 0 <= load["metrics"][clock] + turn["metrics"][clock] <= whole["metrics"][clock]
     assert whole["metrics"][clock] > 0
+    assert not any(other in node["metrics"] for node in (whole, load, turn))
+    if core != "host":
+        assert whole["metrics"][clock] <= kernel["metrics"][INSTRUCTIONS]
+
+
+@pytest.mark.parametrize("core", CORES[1:], indirect=True)
+def test_emulated_instructions_in_a_scope_are_exact(core, in_triton):
+    def turns(count):
+        proton.start("out", backend="instrumentation")
+        x, out = np.arange(32, dtype=np.float32), np.zeros(32, np.float32)
+        turning[(1,)](x, out, count, BLOCK=32)
+        proton.finalize()
+        return child(child(tree("out.hatchet"), "turning"), "all")["metrics"][SCOPE_EMULATED]
+
+    once, twice, thrice = turns(10), turns(10), turns(20)
+    assert once == twice
+    per_turn = (thrice - once) / 10
+    assert per_turn.is_integer() and per_turn >= 5 and thrice > 1.5 * once
 
 
 def test_programs_have_tracks_in_the_trace(core, in_triton):
@@ -208,11 +247,93 @@ def test_programs_have_tracks_in_the_trace(core, in_triton):
     run_scoped()
     proton.finalize()
     with open("out.chrome_trace") as file:
-        events = json.load(file)["traceEvents"]
-    tracks = {e["args"]["name"]: e["tid"] for e in events if e["name"] == "thread_name"}
+        trace = json.load(file)
+    trace_format.check(trace)
+    events = trace["traceEvents"]
+    tracks = {e["args"]["name"]: (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
     assert {f"program ({x}, 0, 0)" for x in range(4)} <= tracks.keys()
-    mine = [e for e in events if e["tid"] == tracks["program (2, 0, 0)"] and e["ph"] == "X"]
+    mine = [e for e in events if (e["pid"], e["tid"]) == tracks["program (2, 0, 0)"] and e["ph"] == "X"]
     assert sorted(e["name"] for e in mine) == ["load", "turn", "turn", "turn", "whole"]
+
+
+def plain(x, out, n, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    v = tl.load(x + i, mask=i < n)
+    for _ in range(3):
+        v = tl.flip(v, 0)
+    tl.store(out + i, v, mask=i < n)
+
+
+def code_of(kernel) -> bytes:
+    """The machine code, as the runtime gets it."""
+    x, out = np.arange(32, dtype=np.float32), np.zeros(32, np.float32)
+    binary = kernel.warmup(x, out, 32, BLOCK=32, grid=(1,)).asm["vbin"]
+    found = section(read_binary(binary).object, b".text")
+    assert found
+    return found
+
+
+def test_without_a_session_scopes_leave_no_byte_in_the_machine_code(core, in_triton):
+    without = code_of(triton.jit(plain))
+    assert code_of(scoped) == without
+    proton.start("out", backend="instrumentation")
+    assert code_of(scoped) != without
+    proton.finalize()
+    proton.start("out")  # which has a look at launches, and none at the code
+    assert code_of(scoped) == without
+
+
+def test_records_that_did_not_fit_are_warned_of(core, monkeypatch):
+    told = SimpleNamespace(records=[], lost=7, clock="any", ended=0)
+    monkeypatch.setattr("vertebra.core.profile.records.take", lambda: [told])
+    proton.start("out")
+    run()
+    with pytest.warns(RuntimeWarning, match="kernel doubled: 7 records of scopes inside of it did not fit"):
+        proton.finalize()
+
+
+@triton.jit
+def failing(x, n):
+    with pl.scope("before"):
+        tl.device_assert(n > 100, "too few")
+    tl.store(x, 1.0)
+
+
+def test_what_a_failed_launch_recorded_is_not_the_next_ones(core, in_triton, capfd):
+    proton.start("out", backend="instrumentation")
+    with pytest.raises(LaunchError, match="too few"):
+        failing[(1,)](np.zeros(4, np.float32), 3, debug=True)
+    run_scoped()
+    proton.finalize()
+    (kernel,) = tree("out.hatchet")["children"]
+    assert [each["frame"]["name"] for each in kernel["children"]] == ["whole"]
+
+
+def test_threads_that_launch_at_once_have_their_own_scopes(core, in_triton):
+    def many(kernel, arguments):
+        for _ in range(5):
+            kernel[(4,)](*arguments, BLOCK=32)
+
+    x, out = np.arange(128, dtype=np.float32), np.zeros((2, 128), np.float32)
+    kernels = {scoped: (x, out[0], 128), turning: (x, out[1], 2)}
+    proton.start("out", backend="instrumentation", data="trace")
+    for kernel, arguments in kernels.items():  # compiled one after the other
+        kernel[(4,)](*arguments, BLOCK=32)
+    threads = [threading.Thread(target=many, args=each) for each in kernels.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    proton.finalize()
+    with open("out.chrome_trace") as file:
+        trace = json.load(file)
+    events = trace_format.check(trace)
+    processes = {e["pid"]: e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "process_name"}
+    of = {name: [e["name"] for e in events if f"programs of {name}" in processes[e["pid"]]] for name in ALL}
+    assert {name: Counter(found) for name, found in of.items()} == {
+        "scoped": {"whole": 24, "load": 24, "turn": 72},
+        "turning": {"all": 24},
+    }
 
 
 def test_without_a_session_the_scopes_are_not_in_the_code(core, in_triton):

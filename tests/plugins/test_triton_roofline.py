@@ -203,6 +203,7 @@ def test_the_command_prints_and_draws(capsys, tmp_path):
         (("--args", "n=1.5"), "'n=1.5' is not NAME=INTEGER"),
         (("--grid", "1,x"), "'1,x' is no grid"),
         (("--svg", "a.png"), "let it end in .svg"),
+        (("--png", "a.svg"), "let it end in .png"),
     ],
 )
 def test_bad_input(capsys, more, said):

@@ -2,11 +2,15 @@
 
 import functools
 
+import attrs
+
+from vertebra.core.layout.operand import Space
 from vertebra.core.mlir import ir
-from vertebra.core.target import Core, Mode, PanelKernel
-from vertebra.plugins.ame.codegen import assembly, registers
-from vertebra.plugins.ame.codegen.finish import FinishedText, can_finish
-from vertebra.plugins.ame.geometry import WIDEST, Geometry, geometry_of
+from vertebra.core.target import Core, Finish, Mode, PanelKernel, Resident, StartRow
+from vertebra.plugins.ame.codegen import assembly, product, registers
+from vertebra.plugins.ame.codegen.finish import finish, finishes
+from vertebra.plugins.ame.geometry import Geometry, geometry_of
+from vertebra.plugins.ame.layouts import load_of, whole_tile
 from vertebra.plugins.ame.types import NAMED
 
 # (A, B, sums) of the products, the narrowest operands first.
@@ -19,62 +23,90 @@ PRODUCTS = (
 
 
 def panel_kernels(core: Core) -> tuple[PanelKernel, ...]:
-    """One for each product; none where the unit keeps several squares of sums in a register."""
+    """One for each product."""
     g = geometry_of(core.extensions)
-    if g is None or g.pack(WIDEST) > 1:
+    if g is None:
         return ()
-    return tuple(_kernel(g, *types) for types in PRODUCTS)
+    between = Space("vector registers", "vector", group=core.vector.group, bits=core.vlen)
+    return tuple(_kernel(g, *types, between) for types in PRODUCTS)
 
 
 def _mode(g: Geometry, kinds: tuple[str, str], acc: str) -> Mode:
-    a, b = (NAMED[kind] for kind in kinds)
-    sums, (rows, columns) = NAMED[acc], registers.largest(g, a, NAMED[acc])
-    plan = registers.needed(g, a, sums, rows, columns)
-    names = {"n": g.n, "u": g.u, "kind": " and ".join(dict.fromkeys(kinds)), "acc": acc}
     return Mode(
         f"unit for {kinds[0]} x {kinds[1]}",
-        enter=assembly.enter(g, (a, b), sums, plan),
+        enter=assembly.enter(g, (NAMED[kinds[0]], NAMED[kinds[1]]), NAMED[acc]),
         leave=assembly.leave(),
-        failures=tuple(text.format(**names) for text in assembly.FAILURES),
+        failures=assembly.failures(g, kinds, acc),
     )
 
 
-def _kernel(g: Geometry, a: str, b: str, acc: str) -> PanelKernel:
-    kind, sums = NAMED[a], NAMED[acc]
+def _kernel(g: Geometry, a: str, b: str, acc: str, between: Space) -> PanelKernel:
+    """between: the vector registers through which sums go to another product."""
+    kinds, sums = (NAMED[a], NAMED[b]), NAMED[acc]
+    kind = kinds[0]
     m, n, k = registers.shape_of(g, kind)
+    squares = g.pack(sums.bits)
+    tile = m, squares * n * sums.bits // 8
 
-    def emit(left, right, out, *, rows: int, columns: int, steps: int, zero: bool, finish=None):
-        plan = registers.needed(g, kind, sums, rows, columns)
-        what = plan, steps, m * n * sums.bits // 8, (left.turned, right.turned), zero
-        made = FinishedText(g, finish, *what) if finish else assembly.Text(*what)
+    def plan(rows: int, columns: int) -> registers.Plan:
+        return registers.needed(g, kind, sums, rows, columns * squares)
+
+    def begin(start, *, rows: int, columns: int):
+        if isinstance(start, StartRow):
+            return inline_assembly(product.begin_at_row(plan(rows, columns), tile), [start.address])
+        made = product.begin(plan(rows, columns), tile, start is not None)
+        return inline_assembly(made, [] if start is None else [start])
+
+    def add(left, right, *, rows: int, columns: int, steps):
+        right = attrs.evolve(right, tile=_part(right.tile, squares))
         given = [v for x in (left, right) for v in (x.address, x.tile, x.step, x.stride)]
-        given += FinishedText.values(finish) if finish else [out]
-        return inline_assembly(made.text(), given, own=made.own_count)
+        known = steps if isinstance(steps, int) else None
+        loads = tuple(load_of(g, kind.bits, x.turned, x.whole) for x in (left, right))
+        made = product.run(plan(rows, columns), known, loads)
+        return inline_assembly(made, given if known else [*given, steps])
+
+    def end(to, *, rows: int, columns: int):
+        if isinstance(to, Finish):
+            return inline_assembly(*finish(g, plan(rows, columns), kinds, sums, to))
+        return inline_assembly(product.end(plan(rows, columns), tile), [to])
 
     return PanelKernel(
         name=f"mmulbtacc.2d {a} {b}",
-        tile=(m, n, k),
+        tile=(m, squares * n, k),
         a=a,
         b=b,
         acc=acc,
-        blocking=lambda down, across: registers.grid(g, kind, sums, down, across),
-        emit=emit,
+        blocking=lambda down, across, beside=1: registers.grid(g, kind, sums, down, across, beside),
+        emit=None,
         mode=_mode(g, (a, b), acc),
-        strided=True,
-        finishes=functools.partial(can_finish, g, acc),
+        resident=Resident(begin, add, end),
+        finishes=functools.partial(finishes, g, kinds, sums),
+        registers=between,
+        whole=whole_tile(g, kind.bits),
     )
 
 
-def inline_assembly(lines: list[str], inputs: list, *, own: int):
-    """`lines` on i64 values: `own` registers of their own, from $0 on, and then the inputs."""
-    i64 = inputs[0].type
+def _part(value, parts: int):
+    """An i64 value divided by a power of two."""
+    if parts == 1:
+        return value
+    by = ir.IntegerAttr.get(value.type, parts.bit_length() - 1)
+    shift = ir.Operation.create("arith.constant", [value.type], attributes={"value": by}).result
+    return ir.Operation.create("arith.shrsi", [value.type], [value, shift]).result
+
+
+def inline_assembly(lines: product.Lines, inputs: list):
+    """`lines` on i64 values."""
+    i64, own = ir.IntegerType.get_signless(64), len(lines.own)
     constraints = ["=&r"] * own + ["r"] * len(inputs) + ["~{memory}"]
+    results = [str(i64)] * own
+    types = [i64] if own == 1 else [ir.Type.parse(f"!llvm.struct<({', '.join(results)})>")] if own else []
     return ir.Operation.create(
         "llvm.inline_asm",
-        [ir.Type.parse(f"!llvm.struct<({', '.join([str(i64)] * own)})>")],
+        types,
         inputs,
         {
-            "asm_string": ir.StringAttr.get("\n".join(lines)),
+            "asm_string": ir.StringAttr.get("\n".join(lines.text)),
             "constraints": ir.StringAttr.get(",".join(constraints)),
             "has_side_effects": ir.UnitAttr.get(),
         },

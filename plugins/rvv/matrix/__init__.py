@@ -7,6 +7,7 @@ declares it.
 from collections.abc import Sequence
 
 from vertebra.core import hooks
+from vertebra.core.layout.operand import Space
 from vertebra.core.matrix import ACC, BITS, A, B, MatrixInstruction, Tile, modes_of
 from vertebra.core.mlir import ir
 from vertebra.core.target import Core, Mode, PanelKernel, RowLoop
@@ -75,6 +76,7 @@ def panel_kernel(core: Core, record: MatrixInstruction, tile: Tile, mode: Mode |
         emit=emit,
         mode=mode,
         moves=record.moves and record.moves(record, core),
+        registers=record.registers(core) if record.registers else _registers(core),
         row=RowLoop(
             m * k,
             most_columns(span),
@@ -87,6 +89,10 @@ def panel_kernel(core: Core, record: MatrixInstruction, tile: Tile, mode: Mode |
         if m == n and bytewise
         else None,
     )
+
+
+def _registers(core: Core) -> Space:
+    return Space("vector registers", "vector", group=core.vector.group, bits=core.vlen)
 
 
 def inline_assembly(lines: list[str], changed: list, *, own: int, fixed: Sequence = ()):

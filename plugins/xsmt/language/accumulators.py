@@ -76,14 +76,18 @@ def _current(generator, part: Part) -> tl.tensor | None:
 def refreshed(semantic, generator, view: tl.tensor) -> tl.tensor:
     """`view` as its variable has it now."""
     part = part_of(view)
-    value = None if part is None else _current(generator, part)
+    if part is None:
+        return view
+    value = _current(generator, part)
     return view if value is None or value is part.base else part.again(semantic, generator, value)
 
 
 def write_back(semantic, generator, view: tl.tensor, sums: tl.tensor) -> None:
     """Puts the packed `sums` in the place of `view` in its variable, and on where that is a view itself."""
     part = part_of(view)
-    whole = None if part is None else _current(generator, part)
+    if part is None:
+        return
+    whole = _current(generator, part)
     if whole is None:
         return
     offsets = [i32(semantic, o) for o in part.offsets]

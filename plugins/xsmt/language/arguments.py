@@ -103,11 +103,11 @@ def sizes(function: str, name: str, value, *, rank: int | None = 2, least: int =
             f"smt.{function}: {name} has {len(found)} members; give {rank}, one for each dimension"
             " of the plain matrix"
         )
-    found = tuple(constant(function, f"{name}[{i}]", v) for i, v in enumerate(found))
-    for i, size in enumerate(found):
+    known = tuple(constant(function, f"{name}[{i}]", v) for i, v in enumerate(found))
+    for i, size in enumerate(known):
         if size < least:
             raise ValueError(f"smt.{function}: {name}[{i}] is {size}; it has to be at least {least}")
-    return found
+    return known
 
 
 def offsets(function: str, value, rank: int = 2) -> list:

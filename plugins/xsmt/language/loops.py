@@ -34,6 +34,7 @@ class parallel(tl.range):
 class Known(ast.expr):
     """An expression whose value is known: `value`."""
 
+    value: object
     _fields = ()
 
 
@@ -52,7 +53,7 @@ def _visit_known(generator, node: Known):
     return node.value
 
 
-def _visit_for(generator, node: ast.For):
+def _visit_for(generator, node):
     kind = generator.visit(node.iter.func) if isinstance(node.iter, ast.Call) else None
     if not (isinstance(kind, type) and issubclass(kind, parallel)):
         return _PLAIN_LOOP(generator, node)

@@ -3,6 +3,8 @@
 import triton.language as tl
 from triton.language.core import builtin
 
+from vertebra.core.select import find_core
+from vertebra.core.tiles import products_of
 from vertebra.lowering.leave_call import leave_call
 from vertebra.plugins.xsmt.language.accumulators import refreshed, write_back
 from vertebra.plugins.xsmt.language.arguments import (
@@ -15,6 +17,10 @@ from vertebra.plugins.xsmt.language.arguments import (
     tensor_type,
 )
 
+_FLOATS = (tl.float16, tl.bfloat16, tl.float32, tl.float64)
+# Integers that linalg's products take, extended with their sign.
+_AS_THEY_ARE = (tl.int8, tl.int16, tl.int32)
+
 
 @builtin
 def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _generator=None):
@@ -25,6 +31,7 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
     hand is read wrongly: leave the turning to `dot`.
 
     out_dtype: the result's element type.  Without it that of acc, or of a; int32 for integers.
+    Integers of up to 32 bits, signed or not, may differ; floats are float16 to float64.
     Sums are made in float32 (int32 for integers) and rounded once.  overwrite: acc gives
     the type only, its value is not added.  Where acc is a `view` of a variable, the result is also put
     into that part of the variable, for all who read it afterwards.  Raises ValueError with both shapes.
@@ -45,10 +52,13 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
         )
     shape = (left[0], columns, left[2], width)
     kinds = [element_of(a), element_of(b)]
+    _check_types(kinds, _semantic)
     if kinds[0].is_int() != kinds[1].is_int():
         raise ValueError(
             f"smt.dot: a is of {kinds[0]} and b of {kinds[1]}; convert one, for example a.to({kinds[1]})"
         )
+    if kinds[0].is_int() and (kinds[0] != kinds[1] or kinds[0] not in _AS_THEY_ARE):
+        a, b = (_semantic.cast(x, tl.int32) for x in (a, b))  # engines find the narrow types again
     out_dtype, overwrite = plain(out_dtype), bool(plain(overwrite))
     operands = {"a": a.handle, "b": b.handle}
     if acc is not None:
@@ -77,6 +87,19 @@ def dot(a, b, acc=None, *, out_dtype=None, overwrite=False, _semantic=None, _gen
     if acc is not None:
         write_back(_semantic, _generator, acc, product)
     return product
+
+
+def _check_types(kinds: list, semantic) -> None:
+    """Raises ValueError for types that no core multiplies, with the rows of the table that the core has."""
+    if all(k in _FLOATS or (k.is_int() and k.primitive_bitwidth <= 32) for k in kinds):
+        return
+    core = getattr(semantic.builder.options, "core", None)
+    known = products_of(find_core(core)) if core else ""
+    raise ValueError(
+        f"smt.dot: a is of {kinds[0]} and b of {kinds[1]}, which are not multiplied; use float16, bfloat16,"
+        " float32, float64, or integers of 32 bits or fewer"
+        + (f"; {core} has instructions for {known}" if known else "")
+    )
 
 
 def _check_packed(name: str, value) -> None:

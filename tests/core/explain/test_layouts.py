@@ -11,6 +11,7 @@ from vertebra.core.context import context
 from vertebra.core.explain import layouts
 from vertebra.core.explain.layouts import Packing, Product
 from vertebra.core.mlir import ir
+from vertebra.core.roofline.machine_code import Kind, Step
 
 
 @pytest.mark.parametrize("tile", [(2, 3), (4, 8), (1, 5)])
@@ -82,3 +83,26 @@ def _kernels(core):
 
 def test_a_core_without_an_engine_has_nothing_to_draw():
     assert layouts.pictures([], [Product("f32", "f32", "f32")], hooks.cores()["spacemit-x60"]) == []
+
+
+def test_the_instruction_that_the_machine_code_has_is_drawn():
+    core = hooks.cores()["spacemit-a60"]
+    records = hooks.instructions()
+    for name in ("smt.vmadot.i8", "smt.vmadot1.i8"):
+        steps = [Step("smt", "", Kind.OTHER, 0, records[name]), Step("add", "", Kind.OTHER, 0)]
+        found = layouts.pictures([], [Product("i8", "i8", "i32")], core, layouts.multipliers(steps, records))
+        assert [picture.title for picture in found] == [
+            f"{name}: {what}" for what in ("A, i8", "B, i8", "sums, i32")
+        ]
+    nothing = layouts.multipliers([Step("vmacc.vv", "", Kind.OTHER, 256)], records)
+    assert layouts.pictures([], [Product("i8", "i8", "i32")], core, nothing) == []
+
+
+def test_instructions_without_a_record_are_known_by_their_mnemonics():
+    multiplies = layouts.multipliers([Step("vdpbf16ps", "", Kind.OTHER, 512)], {})
+    assert multiplies("dpbf16ps.512") and not multiplies("vpdpbusd.512")
+
+
+def test_a_legend_names_the_first_owners():
+    found = layouts.grid(np.arange(20).reshape(4, 5), np.arange(20).reshape(4, 5), "row", "column", "tile")
+    assert re.findall(r">(tile \d+)</text>", found) == [f"tile {n}" for n in range(8)]

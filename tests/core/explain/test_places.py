@@ -110,3 +110,13 @@ def test_assembly_knows_what_the_llvm_ir_says_about_inlining():
     assert [line.text.strip() for line in lines if ".byte" in line.text or ".loc" in line.text] == []
     assert ".word 7" in places
     assert by_text(assembly_lines(ASSEMBLY))["fadd.s fa0, fa0, fa0"] == {("/lib/std.py", 70)}
+
+
+def test_labels_for_debugging_stay_where_something_jumps_to_them():
+    text = (
+        "k:\n.Ltmp0:\n\tli\ta0, 3\n.Ltmp1:\n\taddi\ta0, a0, -1\n\tbnez\ta0, .Ltmp1 # .Ltmp2\n.Ltmp2:\n\tret\n"
+    )
+    assert [line.text for line in assembly_lines(text) if "Ltmp" in line.text] == [
+        ".Ltmp1:",
+        "    bnez a0, .Ltmp1 # .Ltmp2",
+    ]

@@ -64,6 +64,7 @@ def test_list_names_every_layout(capsys):
         ((SOURCE, "sm100.smem.A.bf16.sw128@128x64"), "mode 1 has 128 elements in the source and 64"),
         ((SOURCE, DESTINATION, "--width", "3"), "no access of 3 bytes"),
         ((SOURCE,), "a source and a destination are due"),
+        ((SOURCE, DESTINATION, "--png", "a.jpg"), "a.jpg is no name of a PNG file"),
         ((SOURCE, "(128,128):(1,1) as bf16"), "is not injective: (1, 0) and (0, 1) both lie at offset 1"),
         ((SOURCE, "sm100.smem.A.bf16.sw128@128x100"), "pad it to 128x128"),
     ],

@@ -328,6 +328,8 @@ PAIRS = [
     ("sm90.wgmma.C", "sm90.smem.A.bf16.sw128"),
     ("ime.a100.C.i32", "ime.a100.A.i8"),
     ("ime.a100.C.f32", "ime.a100.A.f16"),
+    ("ame.C.i32@8x32", "ame.A.i8"),
+    ("ame.st.f16@32x64", "ame.A.f16@32x64"),
 ]
 
 

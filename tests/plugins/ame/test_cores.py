@@ -5,6 +5,7 @@ import pytest
 
 from vertebra.core import hooks
 from vertebra.core.errors import ConfigError
+from vertebra.core.tiles import check_tile
 from vertebra.plugins.ame.codegen import panel_kernels, registers
 from vertebra.plugins.ame.cores import AME_GENERIC, TAKEN, MatrixCore
 from vertebra.plugins.ame.geometry import LIMITS, Geometry, geometry_of
@@ -84,6 +85,14 @@ def test_plans_use_registers_that_exist_and_are_free(u, m, acc, kinds):
             assert all(r % g.group(kind.bits) == 0 for r in used)
             if plan.sums:
                 assert max(used) + g.group(kind.bits) <= plan.sums <= m - g.group(sums.bits)
+
+
+def test_types_that_no_instruction_multiplies():
+    with pytest.raises(
+        ConfigError, match="core ame-generic has no instruction for f64 x f64 -> f64"
+    ) as caught:
+        check_tile(AME_GENERIC, "f64", "f64", "f64", (8, 8, 8))
+    assert "f16 x f16 -> f32" in caught.value.fix and "i8 x ui8 -> i32" in caught.value.fix
 
 
 def test_more_registers_than_there_are():

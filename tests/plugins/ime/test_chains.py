@@ -1,13 +1,15 @@
 """Sums that become the left factor of another product: rows are worked on where the engine left them."""
 
-import re
-
 import numpy as np
 import pytest
 
 from vertebra.core import hooks
 from vertebra.core.compile import compile, render
+from vertebra.core.layout import planner
+from vertebra.core.layout.placements import handover
+from vertebra.core.pipeline import panel_kernels_of
 from vertebra.core.select import runtime_for
+from vertebra.plugins.ime.layouts import SPACES
 
 from .products import GRID, _load, _view
 
@@ -169,10 +171,12 @@ def test_scores_that_are_stored_too_are_right_in_both_places(core, kind):
 
 
 def vectors_between(core, text: str) -> str:
-    """The vector stage from the first product's loop on the engine to the next one's."""
+    """The vector stage around the weights' panels, from an engine's loop to the next; without them, all."""
     stage = render(text, "vector", core, start="linalg")
-    loops = [found.start() for found in re.finditer(r"llvm\.inline_asm", stage)]
-    return stage[loops[0] : loops[-1]]
+    weights, loop = stage.find("vertebra.plan"), "llvm.inline_asm"
+    if weights < 0:
+        return stage
+    return stage[stage.rindex(loop, 0, weights) : stage.index(loop, weights)]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +188,27 @@ def test_weights_are_stored_as_panels_in_one_piece(core, kind):
     assert "vector.scatter" not in between
     assert f"memref<64x64x{kind['sum']}>" not in between
     assert ("llvm.vector.interleave2" in between) == (kind is INTEGERS)  # two tiles of sums to one of weights
+
+
+@pytest.mark.parametrize(
+    "core, kind, method",
+    [
+        (A100, FLOATS, "conversion in place"),
+        (A100, INTEGERS, "conversion in place, woven by the store"),
+        (A60, INTEGERS, "conversion in place, woven by the store"),
+    ],
+    ids=["a100-f16", "a100-i8", "a60-i8"],
+)
+def test_the_compiler_s_plan_is_the_planner_s(core, kind, method):
+    """The dump names it; it is the cheapest of the planner's ways between the engine's own layouts."""
+    types = kind["type"], kind["type"], kind["sum"]
+    one = next(k for k in panel_kernels_of(core) if (k.a, k.b, k.acc, k.form) == (*types, "plain"))
+    m, n, k = one.tile
+    assert one.registers == SPACES[core.name.removeprefix("spacemit-")]
+    plan = handover(one.registers, (m, n, one.acc), (m, k, one.a), 4)
+    assert plan == planner.plan(plan.source, plan.destination) and plan.method == method
+    stage = render(chain(64, 64, 64, 32, kind), "vector", core, start="linalg")
+    assert f'vertebra.plan = "{plan.source.name} to {plan.destination.name}: {method}"' in stage
 
 
 def test_sizes_that_tiles_do_not_divide_go_row_by_row():

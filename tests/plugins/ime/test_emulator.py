@@ -12,7 +12,6 @@ from vertebra.core.instruction import find
 from vertebra.core.vector_state import VectorState
 from vertebra.plugins.ime.instructions import INSTRUCTIONS, MCPM, encode
 from vertebra.plugins.ime.semantics import BF16
-from vertebra.plugins.qemu.counting import count_emulated, count_instructions
 
 from . import machine
 from .test_instructions import RECORDS, legal_operands
@@ -271,8 +270,8 @@ def test_emulated_instructions_are_counted_by_mnemonic(monkeypatch):
     kernel = machine.assemble(hooks.cores()["spacemit-a60"], machine.over_programs(body))
     args = (np.zeros(1, np.uint8), np.zeros(1, np.uint8))
     expected = {"smt.vmadot.i8": 40, "smt.vmadotu.i8": 20}
-    assert count_emulated(kernel, (20, 1, 1), args) == expected
-    assert count_instructions(kernel, (20, 1, 1), args)["custom1"] == 60
+    assert kernel.count_emulated((20, 1, 1), args) == expected
+    assert kernel.count((20, 1, 1), args)["custom1"] == 60
 
     runtime = hooks.runtimes()["qemu"]
     core = hooks.cores()["spacemit-a60"]
