@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("core", "kit", "plugins.inprocess", "plugins.qemu", "plugins.rvv")
+PACKAGES = ("core", "dialects", "kit", "lowering", "plugins")
 
 
 def main() -> int:

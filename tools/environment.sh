@@ -1,10 +1,14 @@
 # Sourced by the run scripts: makes .environment beside this checkout, with vertebra and its tests installed,
-# and installs the system packages that are missing (as root), or names them in one line.
+# and installs the system packages that are missing (as root), or names them in one line.  PROGRAMS
+# names more that are needed, each by the name of its package, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing=()
 command -v qemu-riscv64 >/dev/null || missing+=(qemu-user)
+for program in ${PROGRAMS:-}; do
+  command -v "$program" >/dev/null || missing+=("$program")
+done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -20,6 +24,6 @@ fi
 [ -x .environment/bin/python ] || python3 -m venv .environment
 . .environment/bin/activate
 if ! cmp -s pyproject.toml .environment/installed-from; then
-  python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+  python -m pip install --quiet --disable-pip-version-check -e '.[docs,test]'
   cp pyproject.toml .environment/installed-from
 fi
