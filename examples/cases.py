@@ -160,10 +160,10 @@ def packed_layer_norm_example(m=37, n=781):
     return Example("packed layer norm", f"{m}x{n}", "float32", prepare, 16 * EPS[torch.float32])
 
 
-def packed_attention_example(causal, dtype, head, length, hybrid=False, heads=2):
+def packed_attention_example(causal, dtype, head, length, hybrid=False, heads=2, **sizes):
     def prepare(rng):
         launch, outputs, references = attention_inputs(rng, causal, dtype, heads, length, head)
-        return lambda: launch(packed_attention.packed_attention, hybrid=hybrid), outputs, references
+        return lambda: launch(packed_attention.packed_attention, hybrid=hybrid, **sizes), outputs, references
 
     kind = "hybrid" if hybrid else "packed"
     kind += " attention causal" if causal else " attention full"

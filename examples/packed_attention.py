@@ -42,7 +42,10 @@ def packed_attention_kernel(
     columns = tl.arange(0, BLOCK_N)
     size, steps = (length, HEAD), (stride_row, 1)
     q_block = tl.make_block_ptr(q_ptr + base, size, steps, (start, 0), (BLOCK_M, HEAD), (1, 0))
-    k_block = tl.make_block_ptr(k_ptr + base, size, steps, (0, 0), (BLOCK_N, HEAD), (1, 0))
+    # K's transpose: the same memory, read the other way.
+    k_block = tl.make_block_ptr(
+        k_ptr + base, (HEAD, length), (1, stride_row), (0, 0), (HEAD, BLOCK_N), (0, 1)
+    )
     v_block = tl.make_block_ptr(v_ptr + base, size, steps, (0, 0), (BLOCK_N, HEAD), (1, 0))
     q = smt.view(smt.descriptor_load(q_block, (0, 0)), (0, 0), (BLOCK_M, HEAD), (MICRO_M, MICRO_K))
 
@@ -51,8 +54,7 @@ def packed_attention_kernel(
     acc = tl.zeros((BLOCK_M, HEAD), dtype=tl.float32)
     end = min(start + BLOCK_M, length) if CAUSAL else length
     for first in range(0, end, BLOCK_N):
-        # Rows of K are columns of its transpose, so that its tiles are those that `dot` wants turned.
-        k = smt.view(smt.descriptor_load(k_block, (first, 0)), (0, 0), (BLOCK_N, HEAD), (MICRO_N, MICRO_K))
+        k = smt.view(smt.descriptor_load(k_block, (0, first)), (0, 0), (HEAD, BLOCK_N), (MICRO_K, MICRO_N))
         v = smt.descriptor_load(v_block, (first, 0))
         scores = smt.dot(q, k, out_dtype=tl.float32)
         scores = smt.view(scores, (0, 0), (BLOCK_M, BLOCK_N), (1, 1)) * scale_log2e

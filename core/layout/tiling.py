@@ -122,6 +122,22 @@ def _zip(divided, tiler):
     return join(join(*tiles), join(*rest))
 
 
+def whole_tiles(name: str, shape, tile) -> list[int]:
+    """How many tiles cover `shape` along each mode.  name: of the operand, for errors.
+
+    Raises LayoutError, with the mode and the sizes, where they do not.
+    """
+    counts = []
+    for i, (extent, step) in enumerate(zip(shape, tile, strict=True)):
+        if extent % step:
+            raise LayoutError(
+                f"{name}: mode {i} has {extent} elements, and its tile has {step}",
+                fix=f"pad mode {i} to {-(-extent // step) * step}",
+            )
+        counts.append(extent // step)
+    return counts
+
+
 def tile_to_shape(block, shape, order=None):
     """Repeats `block` until it covers `shape`, mode `order[0]` first; one mode per mode of shape.
 

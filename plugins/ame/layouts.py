@@ -8,11 +8,11 @@ import functools
 
 from vertebra.core.layout import planner
 from vertebra.core.layout.dtype import bits_of
-from vertebra.core.layout.errors import LayoutError
 from vertebra.core.layout.layout import Layout
 from vertebra.core.layout.names import MEMORY
 from vertebra.core.layout.operand import Family, Operand, Space
 from vertebra.core.layout.registers import Operation
+from vertebra.core.layout.tiling import whole_tiles
 from vertebra.core.layout.transfers import STRIDE, Form
 from vertebra.plugins.ame.geometry import WIDEST, Geometry
 
@@ -75,18 +75,6 @@ def space_of(g: Geometry, name: str) -> Space:
     )
 
 
-def _counts(name: str, shape, tile) -> list[int]:
-    counts = []
-    for i, (extent, step) in enumerate(zip(shape, tile, strict=True)):
-        if extent % step:
-            raise LayoutError(
-                f"{name}: mode {i} has {extent} elements, and its tile has {step}",
-                fix=f"pad mode {i} to {-(-extent // step) * step}",
-            )
-        counts.append(extent // step)
-    return counts
-
-
 def whole_tile(g: Geometry, bits: int) -> Layout:
     """A tile of A as .rm reads it from memory: (row, k) -> element."""
     n = g.n
@@ -117,7 +105,7 @@ def families(g: Geometry, name: str) -> list[Family]:
 
         def make(shape) -> Operand:
             rows, columns = shape[::-1] if turned else shape
-            down, across = _counts(title, (rows, columns), tile)
+            down, across = whole_tiles(title, (rows, columns), tile)
             along = Layout((n, down), (n, slot * across))
             deep = Layout((n, squares, across), (1, n * n, slot))
             both = (deep, along) if turned else (along, deep)
@@ -142,7 +130,7 @@ def _in_memory(g: Geometry, name: str, form: Form, dtype: str) -> Family:
     title = f"{name}.{kind}.{dtype}"
 
     def make(shape) -> Operand:
-        down, across = _counts(title, shape, (n, pack * n))
+        down, across = whole_tiles(title, shape, (n, pack * n))
         area = n * n * pack
         lines = {
             "rm": ((n, n * n * pack * across), (1, n * n, area)),

@@ -6,10 +6,10 @@ tiles along the second dimension first.
 """
 
 from vertebra.core.layout.dtype import bits_of
-from vertebra.core.layout.errors import LayoutError
 from vertebra.core.layout.layout import Layout
 from vertebra.core.layout.operand import Family, Operand, Space
 from vertebra.core.layout.registers import Operation
+from vertebra.core.layout.tiling import whole_tiles
 from vertebra.core.layout.transfers import Form
 from vertebra.core.target import Core
 from vertebra.plugins.ime.geometry import tile_of
@@ -120,14 +120,7 @@ def registers_of(core: Core) -> Space:
 
 def _tiled(name: str, shape, tile, strides) -> Layout:
     """Tiles of (rows, columns) with `strides` inside, the next one along the second dimension first."""
-    counts = []
-    for i, (extent, step) in enumerate(zip(shape, tile, strict=True)):
-        if extent % step:
-            raise LayoutError(
-                f"{name}: mode {i} has {extent} elements, and its tile has {step}",
-                fix=f"pad mode {i} to {-(-extent // step) * step}",
-            )
-        counts.append(extent // step)
+    counts = whole_tiles(name, shape, tile)
     area = tile[0] * tile[1]
     return Layout(
         ((tile[0], counts[0]), (tile[1], counts[1])),

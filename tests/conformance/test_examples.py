@@ -76,6 +76,15 @@ def test_packed_attention_of_every_head_size(head, causal, dtype, core, program,
     check(program, cases.packed_attention_example(causal, getattr(torch, dtype), head, 69, heads=1))
 
 
+def test_packed_attention_in_square_tiles_of_square_blocks(core, program, use_core):
+    """Whose shapes do not tell whether K is turned."""
+    use_core(core)
+    cases, torch = importlib.import_module("cases"), importlib.import_module("torch")
+    check(
+        program, cases.packed_attention_example(False, torch.float32, 64, 69, block=(64, 64), micro=(8, 8, 8))
+    )
+
+
 def check(program, example) -> None:
     launch, outputs, references = example.prepare(np.random.default_rng(program.SEED))
     for output in outputs:

@@ -10,11 +10,12 @@ from vertebra.core import hooks
 from vertebra.core.errors import LaunchError
 from vertebra.core.instruction import find
 from vertebra.core.vector_state import VectorState
+from vertebra.kit.trials import legal_operands
 from vertebra.plugins.ime.instructions import INSTRUCTIONS, MCPM, encode
 from vertebra.plugins.ime.semantics import BF16
 
 from . import machine
-from .test_instructions import RECORDS, legal_operands
+from .test_instructions import RECORDS
 from .vectors import vectors
 
 CORES = ("spacemit-a60", "spacemit-a100")

@@ -10,6 +10,7 @@ from vertebra.core import elf, hooks, toolchain
 from vertebra.core.errors import ConfigError
 from vertebra.core.instruction import find
 from vertebra.core.vector_state import VectorState
+from vertebra.kit.trials import legal_operands
 from vertebra.plugins.ime import semantics
 from vertebra.plugins.ime.instructions import INSTRUCTIONS, MATRIX, encode, instruction
 
@@ -17,19 +18,6 @@ from .vectors import vectors
 
 RECORDS = tuple(INSTRUCTIONS.values())
 A60, A100 = hooks.cores()["spacemit-a60"], hooks.cores()["spacemit-a100"]
-
-
-def legal_operands(record, random) -> dict[str, int]:
-    """Some operands that `record` takes."""
-    while True:
-        numbers = {
-            o.name: int(random.integers(record.limit(o) // o.multiple)) * o.multiple for o in record.operands
-        }
-        try:
-            record.check(**numbers)
-        except ConfigError:
-            continue
-        return numbers
 
 
 def test_there_are_46_forms_of_34_mnemonics():
