@@ -17,7 +17,8 @@ from vertebra.lowering.linalg_to_vector.elementwise import Scope, limits_of
 from vertebra.lowering.linalg_to_vector.evaluate import Evaluator
 from vertebra.lowering.linalg_to_vector.lanes import Affine, create
 from vertebra.lowering.linalg_to_vector.loops import loop, whole_chunks
-from vertebra.lowering.linalg_to_vector.reduce import Reduction, chains_of, chunks_of, values_of
+from vertebra.lowering.linalg_to_vector.reduce_rows import chains_of
+from vertebra.lowering.linalg_to_vector.reduction import Reduction, chunks_of, values_of
 
 _CHUNKS_A_TURN = 2  # at least: the loop's own instructions count little then
 
