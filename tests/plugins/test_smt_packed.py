@@ -63,7 +63,7 @@ def buffers(text: str) -> list[str]:
 
 def test_the_only_buffers_at_linalg_are_what_is_loaded():
     text = attention("linalg", head=128, causal=True, element="fp32")
-    assert buffers(text) == ["32x128xf32", "32x128xf32", "64x128xf32"]  # k, v and q
+    assert buffers(text) == ["128x32xf32", "32x128xf32", "64x128xf32"]  # k turned, v and q
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -495,16 +495,14 @@ def test_a_fleet_is_told_what_must_be_fresh(kept):
     np.testing.assert_array_equal(x.numpy(), 1)
 
 
-def test_over_a_cluster_of_processes(kept):
-    from distributed import Client, LocalCluster
+def test_over_a_cluster_of_processes(kept, local_cluster):
+    from distributed import Client
 
     from vertebra.core.tuning import over
 
     tuned = triton.autotune(configs(16, 64, 1024), key=["n"])(add)
     with (
-        LocalCluster(
-            n_workers=3, processes=True, threads_per_worker=1, dashboard_address=None, memory_limit=0
-        ) as cluster,
+        local_cluster(3) as cluster,
         Client(cluster, set_as_default=False) as client,
         over(client),
     ):

@@ -269,12 +269,8 @@ def test_dask_is_not_installed(capsys, file, monkeypatch):
     assert code == 2 and "pip install 'vertebra[tune]'" in err
 
 
-def test_over_a_scheduler(capsys, file):
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, memory_limit=0
-    ) as cluster:
+def test_over_a_scheduler(capsys, file, local_cluster):
+    with local_cluster(2) as cluster:
         code, out, err = tune_scale(
             capsys, file, "--scheduler", cluster.scheduler_address, core="spacemit-x60"
         )

@@ -208,15 +208,23 @@ def dot(a, b, acc=None, input_precision=None, out_dtype=None):
         values = x.values @ y.values
         size = np.abs(x.values) @ np.abs(y.values)
         error = np.abs(x.values) @ y.error + x.error @ np.abs(y.values) + x.error @ y.error
-        exact = (error == 0) & (_quanta(x.values) * _quanta(y.values) * size < 2.0 ** numbers.BITS[kind])
+        quanta = _quanta(x.values) * _quanta(y.values)
+        exact = (error == 0) & (quanta * size < 2.0 ** numbers.BITS[kind])
         error = np.where(exact, 0, error + (x.shape[-1] + 2) * np.ldexp(size, 1 - numbers.BITS[kind]))
         error = np.where(np.isfinite(size) & ~np.isnan(error), error, np.inf)
     product = rounded(kind, values, error)
     if acc is None:
         return product
     total = acc + product
-    slack = np.where(exact & (total.error == 0), 0, np.ldexp(np.abs(acc.values), 1 - numbers.BITS[kind]))
-    return Tensor(kind, total.values, total.error + slack.astype(np.float64) * (x.shape[-1] + 2))
+    # Sums may begin at acc: then each of them is rounded, however exact the products are.
+    with np.errstate(all="ignore"):
+        most = size + np.abs(acc.values)
+        grid = np.maximum(quanta, _quanta(acc.values))
+        steady = exact & (total.error == 0) & (grid * most < 2.0 ** numbers.BITS[kind])
+        slack = np.where(steady, 0, np.ldexp(most, 1 - numbers.BITS[kind])) * (x.shape[-1] + 2)
+    return Tensor(
+        kind, total.values, total.error + np.where(np.isnan(slack), np.inf, slack).astype(np.float64)
+    )
 
 
 def _fold(x, axis, keep_dims, combine):

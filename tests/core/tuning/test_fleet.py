@@ -15,12 +15,8 @@ from vertebra.core.tuning.records import INSTRUCTIONS, MILLISECONDS
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, memory_limit=0
-    ) as made:
+def cluster(local_cluster):
+    with local_cluster(2) as made:
         yield made
 
 
