@@ -78,7 +78,7 @@ def scalar_bits(type_name: str, value: int | float) -> int:
     where one is due, OverflowError for a float that the type cannot hold.
     """
     if type_name in _INTEGERS:
-        return operator.index(value) & 0xFFFF_FFFF_FFFF_FFFF  # type: ignore[arg-type]
+        return operator.index(value) & 0xFFFF_FFFF_FFFF_FFFF  # type: ignore[arg-type]  # it raises
     if type_name == "bf16":
         return bf16_bits(value)
     fmt, width = {"fp16": ("e", 2), "fp32": ("f", 4), "f32": ("f", 4), "fp64": ("d", 8)}[type_name]

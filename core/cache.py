@@ -38,7 +38,7 @@ def key(*parts: object) -> str:
 def _plain(value: object) -> object:
     if attrs.has(type(value)):
         # A field that makes no two records differ changes no key either.
-        fields = attrs.fields(type(value))  # type: ignore[arg-type]
+        fields = attrs.fields(type(value))  # type: ignore[arg-type]  # has() told
         return {field.name: getattr(value, field.name) for field in fields if field.eq}
     if isinstance(value, Mapping):
         return dict(value)

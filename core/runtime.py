@@ -137,7 +137,7 @@ def address_of(arg) -> int:
 
 def _array_address(array: np.ndarray) -> int:
     try:  # four times faster than the other way, for arrays that are contiguous, writable and not empty
-        return ctypes.addressof(_Byte.from_buffer(array))  # type: ignore[arg-type]
+        return ctypes.addressof(_Byte.from_buffer(array))  # type: ignore[arg-type]  # a buffer
     except (TypeError, ValueError, BufferError):
         return array.__array_interface__["data"][0]
 

@@ -116,8 +116,8 @@ def parse(text: str, fields: Mapping[str, str], constants: Mapping[str, object],
             case ast.Name(id=name) if name in fields:
                 shown[name] = None
                 return f"(int64_t)args->{field_name(name)}"
-            case ast.Name(id=name) if isinstance(constants.get(name), int):
-                return integer(int(constants[name]), kernel)  # type: ignore[call-overload]
+            case ast.Name(id=name) if isinstance(constant := constants.get(name), int):
+                return integer(int(constant), kernel)
         raise refuse(f"{ast.unparse(node)} cannot be used here")  # type: ignore[arg-type]
 
     try:

@@ -104,7 +104,7 @@ def _members(kernel: Kernel) -> str:
 def _notes(kernel: Kernel, name: str, kind: str):
     """What is to be known of a field."""
     if kind == SELECTOR:
-        values = [f"{int(s.constants[name])}" for s in kernel.specialisations]  # type: ignore[call-overload]
+        values = [f"{s.constants[name]:d}" for s in kernel.specialisations]
         yield f"chooses the specialisation: {' or '.join(dict.fromkeys(values))}"
         return
     yield kind + (f", {NOTES[kind]}" if kind in NOTES else "")

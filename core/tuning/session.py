@@ -61,8 +61,9 @@ def tune(
     Raises the first candidate's error where none compiles, LaunchError where none can be measured.
     """
     trials = [_trial(candidate) for candidate in candidates]
-    if all(candidate.error for candidate in candidates):
-        raise candidates[0].error  # type: ignore[misc]
+    errors = [candidate.error for candidate in candidates if candidate.error]
+    if len(errors) == len(candidates):
+        raise errors[0]
     _drop_alike(candidates, trials)
     _prune(candidates, trials, conditions, share, progress, predict)
     chosen = [number for number, trial in enumerate(trials) if trial.dropped is None]
